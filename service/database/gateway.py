@@ -1,0 +1,84 @@
+"""The port to Postgres: five verbs, each always *as a caller*. No verb works without one.
+
+Two implementations (`postgres.py` now, `supabase.py` later) answer alike: rows are JSON objects as PostgREST writes them
+(uuid and timestamps as text), everything is in the schema `agenthost`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.auth import Caller
+
+Row = dict[str, Any]
+Where = Mapping[str, Any]
+"""{column: value} for equality, or {column: {op: value}} with op one of eq neq lt lte gt gte in is like."""
+
+
+class DatabaseError(Exception):
+    """The database refused or failed. The message is safe to log, never to send: it may hold SQL."""
+
+
+class Conflict(DatabaseError):
+    """A unique value is taken. `constraint` is its name."""
+
+    def __init__(self, message: str, constraint: str = "") -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class Forbidden(DatabaseError):
+    """A policy or a missing grant refused it."""
+
+
+class Invalid(DatabaseError):
+    """A value does not fit its column or a check constraint. `constraint` is its name, where there is one."""
+
+    def __init__(self, message: str, constraint: str = "") -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class DatabaseUnavailable(DatabaseError):
+    """It cannot be reached, or did not answer in time: try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """For /ready and doctor: can it be reached, as whom, and which migration it is at."""
+
+    ready: bool
+    detail: str
+
+
+class Database(Protocol):
+    """Postgres, as the caller sees it."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def status(self) -> DatabaseStatus: ...
+
+    async def select(
+        self,
+        caller: Caller,
+        table: str,
+        *,
+        columns: Sequence[str] | None = None,
+        where: Where | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+    ) -> list[Row]:
+        """Rows that the caller's policies let them see. `order` is a column, with " desc" behind it for descending."""
+        ...
+
+    async def insert(self, caller: Caller, table: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]: ...
+
+    async def update(self, caller: Caller, table: str, values: Mapping[str, Any], *, where: Where) -> list[Row]: ...
+
+    async def delete(self, caller: Caller, table: str, *, where: Where) -> list[Row]: ...
+
+    async def call(self, caller: Caller, function: str, **arguments: Any) -> Any:
+        """A function of the schema, by named arguments, in one transaction; its result as JSON."""
+        ...
