@@ -82,7 +82,7 @@ class Reply:
     error: Mapping[str, str] | None = None
 
 
-class EndRun(Exception):  # noqa: N818 - a verdict, not an error of the host
+class EndRun(Exception):
     """Raised by `on_call` to end the run at once, as a failure of the guest (the broker's limits)."""
 
     def __init__(self, code: FailureCode, message: str) -> None:
@@ -137,7 +137,7 @@ class EngineStatus:
     missing: tuple[str, ...] = ()
 
 
-class SandboxUnavailable(Exception):  # noqa: N818
+class SandboxUnavailable(Exception):
     """The host cannot run anything right now: the zygote died, Docker is down. Never the guest's doing."""
 
 
