@@ -1,9 +1,19 @@
-"""Bearer token -> Caller."""
+"""Bearer token -> Caller.
+
+A token is believed only after its signature and every claim were checked with keys that the operator chose; whatever is
+wrong with one, the client learns no more than that it is expired or not valid.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Protocol
 from uuid import UUID
+
+from fastapi import Depends, Request
+
+from service.errors import ApiError
+
+MAX_TOKEN_BYTES = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +30,37 @@ class Caller:
         """The address in the token; None when there is none or it is not confirmed."""
         value = self.claims.get("email")
         return value if isinstance(value, str) and value else None
+
+
+class TokenVerifier(Protocol):
+    """Believes a token or raises ApiError `invalid_token`. Two kinds: keys from a JWKS, one shared secret."""
+
+    async def verify(self, token: str) -> Caller: ...
+
+
+def refused(detail: str = "The token is not valid.") -> ApiError:
+    """The one answer to every bad token."""
+    return ApiError("invalid_token", detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+def bearer_token(request: Request) -> str:
+    """The token of the Authorization header; refuses none, several, other schemes and oversized ones."""
+    values = request.headers.getlist("authorization")
+    if not values:
+        raise ApiError("invalid_token", "The request carries no token.", headers={"WWW-Authenticate": "Bearer"})
+    scheme, _, token = values[0].partition(" ")
+    token = token.strip(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
+        raise refused()
+    return token
+
+
+async def caller_of(request: Request) -> Caller:
+    """The verified caller of a request; remembered on it for the access log."""
+    verifier: TokenVerifier = request.app.state.host.verifier
+    caller = await verifier.verify(bearer_token(request))
+    request.state.user_id = str(caller.user_id)
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(caller_of)]

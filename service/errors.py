@@ -1,0 +1,123 @@
+"""Every error code of the host with its status and advice, in one table; and the exception that carries one.
+
+Nothing else reaches a client as an error: `service/problems.py` turns every exception into a document of this table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """What one code always means: HTTP status, a short title, and what the client can do about it."""
+
+    status: int
+    title: str
+    hint: str
+
+
+_TRY_LATER = "Try again after the seconds in Retry-After."
+_SEE_LIMITS = "GET /limits lists every limit with its unit."
+_FIX_AGENT = (
+    "Correct the agent's code with PATCH /agents/{agent_name}; a dry run (?test=true) repeats it without acting."
+)
+
+ERRORS: Mapping[str, ErrorKind] = {
+    # The request as such
+    "invalid_request": ErrorKind(400, "The request is malformed", "Compare the request with /docs."),
+    "not_json": ErrorKind(
+        400, "The body is not JSON", "Send one JSON value in UTF-8, without NaN, Infinity or U+0000."
+    ),
+    "invalid_token": ErrorKind(401, "No valid token", "Send a current user token as 'Authorization: Bearer <token>'."),
+    "forbidden": ErrorKind(403, "Not allowed", "Use the resources of the user that the token belongs to."),
+    "not_found": ErrorKind(404, "No such resource", "See /docs for the routes there are."),
+    "method_not_allowed": ErrorKind(405, "The route has no such method", "Use one of the methods in Allow."),
+    "request_timeout": ErrorKind(408, "The body did not arrive in time", "Send the whole body without a pause."),
+    "conflict": ErrorKind(409, "It conflicts with what is stored", "Read the current state and try again."),
+    "precondition_failed": ErrorKind(412, "It has changed since you read it", "GET it again and use its new ETag."),
+    "body_too_large": ErrorKind(413, "The body is too large", _SEE_LIMITS),
+    "uri_too_long": ErrorKind(414, "The URL is too long", "Send the input as the JSON body of a POST."),
+    "unsupported_media_type": ErrorKind(415, "The body is not JSON", "Send 'Content-Type: application/json'."),
+    "validation_failed": ErrorKind(422, "The request has invalid fields", "Correct the fields listed in errors."),
+    "quota_exceeded": ErrorKind(429, "A daily quota is used up", _TRY_LATER),
+    # Agents
+    "not_your_agent": ErrorKind(403, "Not your agent", "Run agents under your own user id, the 'sub' of your token."),
+    "agent_not_found": ErrorKind(404, "No such agent", "GET /agents lists your agents."),
+    "version_not_found": ErrorKind(404, "No such version", "GET /agents/{agent_name}/versions lists the versions."),
+    "agent_exists": ErrorKind(409, "You have an agent of that name", "Change it with PATCH, or choose another name."),
+    "code_refused": ErrorKind(422, "The code is refused", "Correct the places listed in errors."),
+    "code_too_large": ErrorKind(422, "The code is too large", _SEE_LIMITS),
+    "kind_not_supported": ErrorKind(422, "Only agents made of code", "Put Python source in agent_config.code."),
+    "engine_not_supported": ErrorKind(422, "No such engine here", "GET /ready lists the engines of this host."),
+    "agent_invalid": ErrorKind(422, "The stored agent is not valid", "Correct it with PATCH /agents/{agent_name}."),
+    "model_not_configured": ErrorKind(503, "No model is configured", "Send the code as agent_config."),
+    # Runs: before any code of the agent ran
+    "run_not_found": ErrorKind(404, "No such run", "GET /runs lists your runs."),
+    "run_in_progress": ErrorKind(409, "The run is still going on", "GET /runs/{run_id} shows its state."),
+    "resume_not_supported": ErrorKind(409, "A stream cannot be resumed", "GET /runs/{run_id} shows what happened."),
+    "invalid_test_flag": ErrorKind(422, "The test flag is in doubt", "Say ?test=true or ?test=false once, or nothing."),
+    "invalid_input": ErrorKind(422, "The input does not fit", "GET /agents/{agent_name} shows the input_schema."),
+    "idempotency_key_reused": ErrorKind(422, "The key was used for another input", "Use a new Idempotency-Key."),
+    "too_many_runs": ErrorKind(429, "Too many runs in flight", _TRY_LATER),
+    # Runs: the agent's own failures
+    "agent_error": ErrorKind(502, "The agent raised an exception", _FIX_AGENT),
+    "output_not_json": ErrorKind(502, "The agent returned something that is not JSON", _FIX_AGENT),
+    "output_too_large": ErrorKind(502, "The agent's output is too large", _SEE_LIMITS),
+    "logs_too_large": ErrorKind(502, "The agent printed too much", _SEE_LIMITS),
+    "too_many_effects": ErrorKind(502, "The agent made too many calls", _SEE_LIMITS),
+    "memory_exceeded": ErrorKind(502, "The agent ran out of memory", _SEE_LIMITS),
+    "sandbox_violation": ErrorKind(502, "The agent tried what the sandbox refuses", _FIX_AGENT),
+    "wall_time_exceeded": ErrorKind(504, "The agent ran out of time", _SEE_LIMITS),
+    "cpu_time_exceeded": ErrorKind(504, "The agent ran out of processor time", _SEE_LIMITS),
+    # The host's own failures
+    "internal_error": ErrorKind(500, "The host made a mistake", "Report the request_id to whoever runs this host."),
+    "cancelled": ErrorKind(503, "The run was cancelled", "GET /runs/{run_id} shows how far it came."),
+    "database_unavailable": ErrorKind(503, "The database cannot be reached", _TRY_LATER),
+    "engine_unavailable": ErrorKind(503, "The engine cannot run agents now", _TRY_LATER),
+    "run_not_recorded": ErrorKind(503, "It ran, and could not be recorded", "Do not repeat it: the outcome is here."),
+    "not_ready": ErrorKind(503, "The host cannot run agents now", _TRY_LATER),
+}
+
+
+class ApiError(Exception):
+    """A request ends with the error `code` of ERRORS. `detail` is shown to the client: nothing of the host's inside.
+
+    `errors` are objects with `pointer` (a JSON pointer) or `line` and `column`, and `message`; `extra` are further
+    members of the document (a failed run's `run_id`, `run_status`, `logs` ...), which cannot replace the standard ones
+    (`status` is the number of the HTTP status, as RFC 9457 has it). `hint` replaces the table's.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        hint: str | None = None,
+        errors: Sequence[Mapping[str, Any]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.kind = ERRORS[code]
+        self.detail = detail
+        self.hint = hint if hint is not None else self.kind.hint
+        self.errors = tuple(errors or ())
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def document(self, *, instance: str, request_id: str) -> dict[str, Any]:
+        """The RFC 9457 problem document. `instance` is the path of the request, without its query."""
+        return {
+            **self.extra,
+            "type": f"urn:agenthost:problem:{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+            "instance": instance,
+            "code": self.code,
+            "hint": self.hint,
+            "errors": [dict(error) for error in self.errors],
+            "request_id": request_id,
+        }

@@ -1,0 +1,34 @@
+"""The parts of a running host, as routes see them. `app.py` puts them together; nothing here is changed afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from sandbox.job import Engine
+from service.auth import TokenVerifier
+from service.capabilities.registry import Registry
+from service.database.gateway import Database
+from service.runs.signature import RecordSigner
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Everything a request may need. One instance a process, at `app.state.host`."""
+
+    settings: Settings
+    database: Database
+    engines: Mapping[str, Engine]
+    verifier: TokenVerifier
+    capabilities: Registry
+    signer: RecordSigner
+
+
+async def host_of(request: Request) -> Host:
+    """The host that answers this request."""
+    return cast(Host, request.app.state.host)
+
+
+HostDep = Annotated[Host, Depends(host_of)]

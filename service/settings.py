@@ -1,0 +1,282 @@
+"""Every setting of the host, with its default, unit and meaning. Nothing else reads the environment.
+
+`Settings` is a plain value that tests make by hand; `read_settings()` makes one from the environment, or raises
+`SettingsError`, one line that names the variable and never repeats its value.
+"""
+
+import os
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sandbox.limits import MIB, Limits
+
+DAY_SECONDS: Final = 86_400
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The message is one line for the operator: which variable, and what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """A key that signs and encrypts: its public id, and at least 32 bytes."""
+
+    key_id: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"SecretKey({self.key_id!r}, ...)"
+
+
+def _env(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+def _limit(default: float, name: str, description: str, *, at_least: float = 1, at_most: float | None = None) -> Any:
+    alias = f"AGENTHOST_LIMIT_{name}"
+    return Field(
+        default, validation_alias=_env(alias), description=description, ge=at_least, le=at_most, allow_inf_nan=False
+    )
+
+
+class LimitSettings(BaseModel):
+    """One setting a limit; the unit ends its name."""
+
+    limit_wall_seconds: float = _limit(
+        30.0, "WALL_SECONDS", "Wall time of one run.", at_least=0.05, at_most=DAY_SECONDS
+    )
+    limit_cpu_seconds: int = _limit(5, "CPU_SECONDS", "Processor time of one run.", at_most=DAY_SECONDS)
+    limit_memory_bytes: int = _limit(256 * MIB, "MEMORY_BYTES", "Memory of one run.", at_least=8 * MIB)
+    limit_source_bytes: int = _limit(256 * 1024, "SOURCE_BYTES", "Source code of one agent.", at_most=4 * MIB)
+    limit_input_bytes: int = _limit(MIB, "INPUT_BYTES", "Input of one run, as JSON.", at_most=64 * MIB)
+    limit_output_bytes: int = _limit(MIB, "OUTPUT_BYTES", "Output of one run, as JSON.", at_most=64 * MIB)
+    limit_log_bytes: int = _limit(256 * 1024, "LOG_BYTES", "What one run prints.", at_most=64 * MIB)
+    limit_frame_bytes: int = _limit(2 * MIB, "FRAME_BYTES", "One message between host and agent.", at_most=128 * MIB)
+    limit_effects: int = _limit(200, "EFFECTS", "Calls of services in one run.", at_most=100_000)
+    limit_child_depth: int = _limit(5, "CHILD_DEPTH", "How deep agents may run agents.", at_least=0, at_most=20)
+    limit_runs_per_user: int = _limit(8, "RUNS_PER_USER", "Runs of one user at the same time.", at_most=10_000)
+    limit_checks_per_day: int = _limit(2000, "CHECKS_PER_DAY", "Checks of new code by one user in a day.")
+    limit_body_bytes: int = _limit(2 * MIB, "BODY_BYTES", "Body of one request.", at_least=1024, at_most=128 * MIB)
+    limit_body_seconds: float = _limit(30.0, "BODY_SECONDS", "Time for a request's body to arrive.", at_least=0.1)
+    limit_url_bytes: int = _limit(64 * 1024, "URL_BYTES", "Path and query of one request.", at_least=1024, at_most=MIB)
+    limit_runs_kept: int = _limit(10_000, "RUNS_KEPT", "Runs kept for one user; older ones go.")
+    limit_runs_kept_days: int = _limit(30, "RUNS_KEPT_DAYS", "Days that a run is kept.", at_most=36_500)
+    limit_kv_value_bytes: int = _limit(64 * 1024, "KV_VALUE_BYTES", "One value of kv, as JSON.", at_most=MIB)
+    limit_kv_keys: int = _limit(10_000, "KV_KEYS", "Keys of kv of one user.")
+    limit_shutdown_seconds: float = _limit(10.0, "SHUTDOWN_SECONDS", "How long a stop waits for runs.", at_least=0)
+
+
+class Settings(LimitSettings):
+    """What an operator may set. Fields are named as in code, variables as in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+
+    supabase_url: str | None = Field(
+        None,
+        validation_alias=_env("SUPABASE_URL"),
+        description="Address of the Supabase project: https://<ref>.supabase.co",
+    )
+    supabase_publishable_key: SecretStr | None = Field(
+        None,
+        validation_alias=_env("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"),
+        description="The project's publishable (formerly anon) key.",
+    )
+    supabase_jwks_url: str | None = Field(
+        None,
+        validation_alias=_env("SUPABASE_JWKS_URL"),
+        description="Where the keys of user tokens are; by default <SUPABASE_URL>/auth/v1/.well-known/jwks.json",
+    )
+    supabase_jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias=_env("SUPABASE_JWT_SECRET"),
+        description="The project's legacy secret. When set, user tokens must be HS256 under it, and nothing else.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_env("DATABASE_URL", "SUPABASE_DB_URL"),
+        description="Postgres as the powerless serving login: postgresql://agenthost_api:...@host/database",
+    )
+    migrate_url: SecretStr | None = Field(
+        None,
+        validation_alias=_env("AGENTHOST_MIGRATE_URL"),
+        description="Postgres as the owner of the tables; read by `agenthost migrate` and by nothing else.",
+    )
+    host: str = Field("127.0.0.1", validation_alias=_env("AGENTHOST_HOST"), description="Address to listen on.")
+    port: int = Field(
+        8000,
+        validation_alias=_env("AGENTHOST_PORT"),
+        description="Port to listen on; 0 takes a free one.",
+        ge=0,
+        le=65535,
+    )
+    data_dir: Path = Field(
+        Path(".agenthost"),
+        validation_alias=_env("AGENTHOST_DATA_DIR"),
+        description="Directory of the embedded Postgres and of the keys of this host.",
+    )
+    secret_keys: SecretStr | None = Field(
+        None,
+        validation_alias=_env("AGENTHOST_SECRET_KEYS"),
+        description="Keys that sign records, newest first: <id>:<base64 of 32 bytes>,... The same on every replica.",
+    )
+    allow_anonymous: bool = Field(
+        False, validation_alias=_env("AGENTHOST_ALLOW_ANONYMOUS"), description="Accept tokens of anonymous sign-ins."
+    )
+    sandbox_allow_weaker: bool = Field(
+        False,
+        validation_alias=_env("AGENTHOST_SANDBOX_ALLOW_WEAKER"),
+        description="Start although a layer of the sandbox is missing on this machine.",
+    )
+    ignored_powers: tuple[str, ...] = Field((), exclude=True, description="Powerful keys that are set and not needed.")
+    unknown_names: tuple[str, ...] = Field((), exclude=True, description="Variables AGENTHOST_... that mean nothing.")
+
+    @field_validator("supabase_url", "supabase_jwks_url")
+    @classmethod
+    def _is_http_url(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("should be an address that begins with https://")
+        return value.rstrip("/") if value is not None else None
+
+    @field_validator("database_url", "migrate_url")
+    @classmethod
+    def _is_postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("should be a URL that begins with postgresql://")
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _are_secret_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_secret_keys(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _frames_hold_what_they_carry(self) -> Self:
+        if self.limit_frame_bytes <= max(self.limit_input_bytes, self.limit_output_bytes, self.limit_source_bytes):
+            raise ValueError(
+                "AGENTHOST_LIMIT_FRAME_BYTES: should be larger than the limits of input, output and source, "
+                "which travel in one frame"
+            )
+        return self
+
+    @property
+    def local_mode(self) -> bool:
+        """Nothing is configured: the host brings its own Postgres, demo user and keys."""
+        return self.database_url is None and self.supabase_url is None
+
+    @property
+    def jwks_url(self) -> str | None:
+        """Where to fetch the keys of user tokens; None when nothing says."""
+        if self.supabase_jwks_url is not None or self.supabase_url is None:
+            return self.supabase_jwks_url
+        return f"{self.supabase_url}/auth/v1/.well-known/jwks.json"
+
+    def sandbox_limits(self) -> Limits:
+        """The limits of one run, as the engines take them."""
+        return Limits(
+            wall_seconds=self.limit_wall_seconds,
+            cpu_seconds=self.limit_cpu_seconds,
+            memory_bytes=self.limit_memory_bytes,
+            source_bytes=self.limit_source_bytes,
+            input_bytes=self.limit_input_bytes,
+            output_bytes=self.limit_output_bytes,
+            log_bytes=self.limit_log_bytes,
+            frame_bytes=self.limit_frame_bytes,
+            effects=self.limit_effects,
+        )
+
+    def warnings(self) -> Iterator[str]:
+        """What an operator should know at start, a sentence each."""
+        for name in self.ignored_powers:
+            yield f"{name} is set: agenthost never needs it. Remove it from the environment of this process."
+        for name in self.unknown_names:
+            yield f"{name} is not a setting of agenthost and changes nothing."
+        if self.sandbox_allow_weaker:
+            yield "AGENTHOST_SANDBOX_ALLOW_WEAKER is set: agents may run with layers of the sandbox missing."
+
+
+_POWERS: Final = ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_KEY")
+
+
+class _FromEnvironment(Settings, BaseSettings):
+    """The same fields, filled from environment variables; an empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, case_sensitive=True, extra="ignore")
+
+
+def read_settings(**changes: Any) -> Settings:
+    """The settings of this process; `changes` (of the command line) win over the environment. Raises SettingsError."""
+    set_names = {name for name, value in os.environ.items() if value}
+    known = {name for field in Settings.model_fields for name in variables(field)}
+    unknown = sorted(name for name in set_names - known if name.startswith("AGENTHOST_"))
+    powers = tuple(name for name in _POWERS if name in set_names)
+    try:
+        settings = _FromEnvironment(**changes, ignored_powers=powers, unknown_names=tuple(unknown))
+        return Settings.model_validate(dict(settings))
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error, set_names)) from None
+
+
+def _first_problem(error: ValidationError, set_names: set[str]) -> str:
+    """One line for the first thing wrong, without the value, which may be a secret."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    said = problem["msg"].removeprefix("Value error, ")
+    where = str(problem["loc"][0]) if problem["loc"] else ""
+    for field in Settings.model_fields:
+        names = variables(field)
+        if where == field or where in names:
+            where = next((name for name in names if name in set_names), where)
+    return f"{where}: {said[0].lower()}{said[1:]}" if where else said
+
+
+def parse_secret_keys(text: str) -> tuple[SecretKey, ...]:
+    """The keys of AGENTHOST_SECRET_KEYS, newest first. Raises ValueError, which never repeats a key."""
+    keys = []
+    for part in text.split(","):
+        key_id, _, encoded = part.strip().partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", key_id):
+            raise ValueError("should be <id>:<base64>,... where an id has at most 32 letters, digits, '-' and '_'")
+        try:
+            secret = b64decode(encoded, validate=True)
+        except (Base64Error, ValueError):
+            raise ValueError(f"the key {key_id!r} is not base64") from None
+        if len(secret) < 32:
+            raise ValueError(f"the key {key_id!r} has fewer than 32 bytes")
+        keys.append(SecretKey(key_id, secret))
+    if len({key.key_id for key in keys}) != len(keys):
+        raise ValueError("two keys have the same id")
+    return tuple(keys)
+
+
+def variables(field: str) -> tuple[str, ...]:
+    """The environment variables of a field of Settings, the one that wins first."""
+    alias = Settings.model_fields[field].validation_alias
+    return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else ()
+
+
+def documented() -> Iterator[tuple[tuple[str, ...], Any, str]]:
+    """Every setting: its variables, its default, its description."""
+    for name, field in Settings.model_fields.items():
+        if names := variables(name):
+            default = None if field.default is PydanticUndefined else field.default
+            yield names, default, field.description or ""
