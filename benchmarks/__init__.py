@@ -1,0 +1,1 @@
+"""Measures what the host promises; `make bench` writes RESULTS.md."""

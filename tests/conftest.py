@@ -1,0 +1,19 @@
+"""With AGENTHOST_TEST_REQUIRE_ALL set, as in CI, a test that would skip fails: nothing real is left untested unseen."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+REQUIRE_ALL = bool(os.environ.get("AGENTHOST_TEST_REQUIRE_ALL"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but AGENTHOST_TEST_REQUIRE_ALL is set: {report.longrepr}"
+    return report
