@@ -1,0 +1,1 @@
+"""Run an agent, and keep what happened."""

@@ -1,0 +1,70 @@
+"""notify: notifications to the agent's owner. Live it is a row in `agent_notifications`; a dry run only records it."""
+
+from typing import Annotated, Any, Final, Literal
+from uuid import uuid4
+
+from pydantic import Field, field_validator
+
+from service.capabilities.capability import Arguments, Capability, RunContext
+from service.capabilities.plain_json import canonical, fault
+
+MAX_TITLE_LENGTH: Final = 200
+MAX_CONTENT_LENGTH: Final = 10_000
+MAX_ACTIONS: Final = 10
+MAX_ACTIONS_BYTES: Final = 8 * 1024
+
+
+class Send(Arguments):
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_LENGTH)]
+    content: Annotated[str, Field(max_length=MAX_CONTENT_LENGTH)] = ""
+    type: Literal["info", "success", "warning", "error"] = "info"
+    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+    actions: Annotated[list[dict[str, Any]], Field(max_length=MAX_ACTIONS)] | None = None
+
+    @field_validator("title", "content", "actions")
+    @classmethod
+    def _is_plain(cls, value: Any) -> Any:
+        if reason := fault(value):
+            raise ValueError(f"cannot be kept: {reason}")
+        return value
+
+    @field_validator("actions")
+    @classmethod
+    def _is_small(cls, value: Any) -> Any:
+        if value is not None and len(canonical(value)) > MAX_ACTIONS_BYTES:
+            raise ValueError(f"has more than {MAX_ACTIONS_BYTES} bytes as JSON")
+        return value
+
+
+class LiveNotify:
+    """A row that the owner's own clients read."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._run = context
+
+    async def send(self, arguments: Send) -> Any:
+        row = {
+            "user_id": str(self._run.caller.user_id),
+            "agent_id": self._run.agent_id,
+            "title": arguments.title,
+            "content": arguments.content,
+            "type": arguments.type,
+            "priority": arguments.priority,
+            "actionable": bool(arguments.actions),
+            "actions": arguments.actions or [],
+        }
+        [stored] = await self._run.database.insert(self._run.caller, "agent_notifications", [row])
+        return {"id": stored["id"]}
+
+
+class DryNotify:
+    """Nobody is told; the effect says what would have been."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._run = context
+
+    async def send(self, arguments: Send) -> Any:
+        return {"id": str(uuid4())}
+
+
+NOTIFY: Final = Capability(name="notify", arguments={"send": Send}, live=LiveNotify, dry_run=DryNotify)
