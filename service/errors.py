@@ -76,6 +76,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "database_unavailable": ErrorKind(503, "The database cannot be reached", _TRY_LATER),
     "engine_unavailable": ErrorKind(503, "The engine cannot run agents now", _TRY_LATER),
     "run_not_recorded": ErrorKind(503, "It ran, and could not be recorded", "Do not repeat it: the outcome is here."),
+    "keys_unavailable": ErrorKind(503, "Tokens cannot be checked now", _TRY_LATER),
     "not_ready": ErrorKind(503, "The host cannot run agents now", _TRY_LATER),
 }
 
@@ -121,3 +122,21 @@ class ApiError(Exception):
             "errors": [dict(error) for error in self.errors],
             "request_id": request_id,
         }
+
+
+def invalid_fields(errors: Sequence[Mapping[str, Any]], *, within: tuple[str | int, ...] = ()) -> ApiError:
+    """`validation_failed` from pydantic's `ValidationError.errors()`; `within` is where the validated value stands.
+
+    Values are never repeated: they may be long, secret or not even valid text.
+    """
+    found = []
+    for error in errors[:20]:
+        place = (*within, *error["loc"])
+        found.append({"pointer": json_pointer(place), "message": str(error["msg"]).removeprefix("Value error, ")})
+    where = ", ".join(entry["pointer"] or "the body" for entry in found[:3])
+    return ApiError("validation_failed", f"Not valid: {where}.", errors=found)
+
+
+def json_pointer(place: Sequence[str | int]) -> str:
+    """RFC 6901: the place of a value inside a document; empty for the document itself."""
+    return "".join("/" + str(part)[:100].replace("~", "~0").replace("/", "~1") for part in place)

@@ -163,6 +163,13 @@ class Settings(LimitSettings):
             raise ValueError("should be a URL that begins with postgresql://")
         return value
 
+    @field_validator("supabase_jwt_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("should have at least 32 bytes")
+        return value
+
     @field_validator("secret_keys")
     @classmethod
     def _are_secret_keys(cls, value: SecretStr | None) -> SecretStr | None:
