@@ -35,6 +35,11 @@ class Caller:
 class TokenVerifier(Protocol):
     """Believes a token or raises ApiError `invalid_token`. Two kinds: keys from a JWKS, one shared secret."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has what it needs to tell true tokens from false ones."""
+        ...
+
     async def verify(self, token: str) -> Caller: ...
 
 

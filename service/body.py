@@ -94,8 +94,7 @@ async def _read(request: Request, limit_bytes: int, seconds: float) -> bytes:
 
 
 def _too_large(limit_bytes: int) -> ApiError:
-    # What is left of the body is not worth reading: the connection ends with the answer.
-    return ApiError("body_too_large", f"The body has more than {limit_bytes} bytes.", headers={"Connection": "close"})
+    return ApiError("body_too_large", f"The body has more than {limit_bytes} bytes.")
 
 
 def _require_json_type(request: Request) -> None:

@@ -10,6 +10,7 @@ from sandbox.job import Engine
 from service.auth import TokenVerifier
 from service.capabilities.registry import Registry
 from service.database.gateway import Database
+from service.local import LocalIdentity
 from service.runs.signature import RecordSigner
 from service.settings import Settings
 
@@ -24,6 +25,8 @@ class Host:
     verifier: TokenVerifier
     capabilities: Registry
     signer: RecordSigner
+    identity: LocalIdentity | None = None
+    """Signs the tokens of local users; None where an identity provider is configured."""
 
 
 async def host_of(request: Request) -> Host:

@@ -47,6 +47,11 @@ class KeysUnavailable(Exception):
 class KeySource(Protocol):
     """Where the keys come from: this host's own, or a JWKS endpoint."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether any key is at hand."""
+        ...
+
     async def key(self, kid: str | None) -> VerifyingKey | None:
         """The key of that id; without an id the only key there is. None when there is none such."""
         ...
@@ -125,7 +130,6 @@ class RemoteKeys:
 
     @property
     def ready(self) -> bool:
-        """Whether any key is at hand."""
         return len(self._keys) > 0
 
     async def key(self, kid: str | None) -> VerifyingKey | None:

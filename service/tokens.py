@@ -36,6 +36,10 @@ class KeyVerifier:
         self._keys = keys
         self._rules = rules
 
+    @property
+    def ready(self) -> bool:
+        return self._keys.ready
+
     async def verify(self, token: str) -> Caller:
         """The caller of a true token; ApiError `invalid_token`, or `keys_unavailable`, otherwise."""
         kid = _header(token).get("kid")
@@ -56,6 +60,10 @@ class SecretVerifier:
     def __init__(self, secret: str, rules: Rules) -> None:
         self._secret = secret.encode()
         self._rules = rules
+
+    @property
+    def ready(self) -> bool:
+        return True
 
     async def verify(self, token: str) -> Caller:
         """The caller of a true token; ApiError `invalid_token` otherwise."""

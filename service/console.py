@@ -1,0 +1,70 @@
+"""What the command line says: data on standard output, the rest on standard error, one meaning an exit code."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum, StrEnum
+from typing import Any, NoReturn
+
+import typer
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    AGENT_FAILED = 3
+    UNREACHABLE = 4
+
+
+class Output(StrEnum):
+    """How data is written: for people, or as JSON."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def say(text: str = "") -> None:
+    """Something for the person at the terminal, on standard error."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Data, as JSON, on standard output."""
+    indent = 2 if sys.stdout.isatty() else None
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "replace"))
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Data, as aligned columns, on standard output."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *lines, strict=True)]
+    for line in [list(heads), *lines]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def fail(message: str, *, hint: str = "", code: Exit = Exit.FAILED) -> NoReturn:
+    """End the command with one sentence, and what to do about it."""
+    say(f"{typer.style('Error:', fg='red', bold=True)} {message}")
+    if hint:
+        say(hint)
+    raise typer.Exit(code)
+
+
+def printable(text: Any) -> str:
+    """A tenant's text for a terminal: control characters, which could steer it, are shown instead of sent."""
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in str(text))
+
+
+def fail_with_problem(problem: Mapping[str, Any], output: Output, *, code: Exit = Exit.FAILED) -> NoReturn:
+    """End the command with the problem document that the host answered."""
+    if output is Output.JSON:
+        print_json(dict(problem))
+        raise typer.Exit(code)
+    for place in problem.get("errors") or ():
+        where = place.get("pointer") or f"line {place.get('line')}, column {place.get('column')}"
+        say(f"  {printable(where)}: {printable(place.get('message', ''))}")
+    detail = printable(problem.get("detail", "the host gave no reason"))
+    fail(f"{detail} ({problem.get('code', 'unknown')})", hint=printable(problem.get("hint", "")), code=code)

@@ -1,0 +1,75 @@
+"""Every limit in force, with its value, its unit and what it applies to."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sandbox.limits import LOWERABLE
+from service.auth import MAX_TOKEN_BYTES
+from service.body import MAX_DEPTH
+from service.protocol import HEAD_BYTES, HEAD_SECONDS
+from service.settings import LimitSettings, Settings, variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitInForce:
+    """One limit. `setting` is the variable that changes it, None where it is fixed."""
+
+    name: str
+    value: float
+    unit: str
+    applies_to: str
+    description: str
+    setting: str | None = None
+    lowerable: bool = False
+
+
+_APPLIES_TO: Final = {
+    "source_bytes": "agent",
+    "runs_per_user": "user",
+    "checks_per_day": "user",
+    "runs_kept": "user",
+    "runs_kept_days": "user",
+    "kv_keys": "user",
+    "kv_value_bytes": "value",
+    "body_bytes": "request",
+    "body_seconds": "request",
+    "url_bytes": "request",
+    "shutdown_seconds": "host",
+}
+_UNITS: Final = {
+    "effects": "calls",
+    "child_depth": "levels",
+    "runs_per_user": "runs",
+    "checks_per_day": "checks",
+    "runs_kept": "runs",
+    "kv_keys": "keys",
+}
+_FIXED: Final = (
+    ("json_depth", MAX_DEPTH, "levels", "request", "Nesting of a JSON value."),
+    ("token_bytes", MAX_TOKEN_BYTES, "bytes", "request", "A bearer token."),
+    ("head_bytes", HEAD_BYTES, "bytes", "request", "Request line and headers."),
+    ("head_seconds", HEAD_SECONDS, "seconds", "request", "Time for request line and headers to arrive."),
+    ("agent_name_characters", 63, "characters", "agent", "The name of an agent."),
+    ("notifications_kept", 1000, "notifications", "user", "Notifications kept for one user; older ones go."),
+    ("idempotency_key_hours", 24, "hours", "run", "How long an Idempotency-Key is remembered."),
+)
+
+
+def limits_in_force(settings: Settings) -> Iterator[dict[str, Any]]:
+    """The limits as GET /limits answers them."""
+    for field, info in LimitSettings.model_fields.items():
+        name = field.removeprefix("limit_")
+        yield asdict(
+            LimitInForce(
+                name=name,
+                value=getattr(settings, field),
+                unit=_UNITS.get(name) or name.rpartition("_")[2],
+                applies_to=_APPLIES_TO.get(name, "run"),
+                description=info.description or "",
+                setting=variables(field)[0],
+                lowerable=name in LOWERABLE,
+            )
+        )
+    for name, value, unit, applies_to, description in _FIXED:
+        yield asdict(LimitInForce(name=name, value=value, unit=unit, applies_to=applies_to, description=description))
