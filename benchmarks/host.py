@@ -1,0 +1,76 @@
+"""A host in a process of its own, started as an operator would, with nothing but a fresh data directory."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+AGENT: Final = "def run(name: str = 'World'):\n    return {'message': f'Hello, {name}'}\n"
+AGENTHOST: Final = Path(sys.executable).with_name("agenthost")
+START_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where it listens, a token of its demo user, and the path that runs the agent."""
+
+    address: str
+    token: str
+    run_path: str
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+
+@contextmanager
+def running_host() -> Iterator[Host]:
+    """The host, with the agent defined; stopped and its data removed afterwards."""
+    with tempfile.TemporaryDirectory() as directory:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": directory,
+            "AGENTHOST_PORT": "0",
+            "AGENTHOST_DATA_DIR": f"{directory}/data",
+            "AGENTHOST_LIMIT_RUNS_PER_USER": "64",
+        }
+        said = Path(directory, "output")
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                [AGENTHOST, "up"], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            address = _address(said, process)
+            made = subprocess.run([AGENTHOST, "token"], env=environment, capture_output=True, text=True, check=True)
+            yield Host(address, made.stdout.strip(), _defined(address, made.stdout.strip())["run_url"])
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _address(said: Path, process: "subprocess.Popen[bytes]") -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", said.read_text()):
+            return found[0]
+        time.sleep(0.05)
+    raise RuntimeError(f"the host did not start:\n{said.read_text()}")
+
+
+def _defined(address: str, token: str) -> Any:
+    request = urllib.request.Request(
+        f"{address}/agents",
+        data=json.dumps({"agent_name": "hello", "agent_config": AGENT}).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)

@@ -1,0 +1,105 @@
+"""The parts of the docs that are written from the code.
+
+`python -m tests.docs.specification` writes them into their pages, between their markers; the test compares.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from service.app import create_app
+from service.errors import ERRORS
+from service.settings import Settings, documented
+from tests.docs.document import ROOT
+
+SPECIFICATION: Final = ROOT / "docs" / "technical-specification.md"
+ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+_SECTION: Final = r"(<!-- from the code: {name} -->\n).*?(<!-- end -->)"
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+
+
+NAMES: Final = [
+    *((SPECIFICATION, name) for name in ("routes", "errors", "settings", "limits")),
+    *((ARCHITECTURE, name) for name in ("service", "sandbox")),
+]
+
+
+def sections() -> dict[tuple[Path, str], str]:
+    """What should stand in each section of each page."""
+    return {
+        (SPECIFICATION, "routes"): routes_table(create_app(Settings()).openapi()),
+        (SPECIFICATION, "errors"): errors_table(),
+        (SPECIFICATION, "settings"): settings_table(limits=False),
+        (SPECIFICATION, "limits"): settings_table(limits=True),
+        (ARCHITECTURE, "service"): code_map(ROOT / "service"),
+        (ARCHITECTURE, "sandbox"): code_map(ROOT / "sandbox"),
+    }
+
+
+def written(page: str, name: str, content: str) -> str:
+    """The page with the section `name` replaced."""
+    pattern = re.compile(_SECTION.format(name=re.escape(name)), re.DOTALL)
+    assert len(pattern.findall(page)) == 1, f"the page has no section {name!r}"
+    return pattern.sub(lambda found: f"{found[1]}{content}{found[2]}", page)
+
+
+def table(head: str, rows: Iterable[Iterable[str]]) -> str:
+    columns = head.count("|") + 1
+    body = (f"| {' | '.join(row)} |".replace("<", r"\<") for row in rows)
+    return "\n".join([f"| {head} |", "|" + " --- |" * columns, *body]) + "\n"
+
+
+def routes_table(openapi: Mapping[str, Any]) -> str:
+    rows = (
+        (f"`{method.upper()} {path}`", operation.get("description", operation["summary"]).split("\n\n")[0])
+        for path, operations in openapi["paths"].items()
+        for method, operation in operations.items()
+        if method in _METHODS
+    )
+    return table("route | does", rows)
+
+
+def errors_table() -> str:
+    rows = ((f"`{code}`", str(kind.status), kind.title, kind.hint) for code, kind in ERRORS.items())
+    return table("code | status | title | hint", rows)
+
+
+def settings_table(*, limits: bool) -> str:
+    rows = (
+        (", else ".join(f"`{name}`" for name in names), _default(default), description)
+        for names, default, description in documented()
+        if names[0].startswith("AGENTHOST_LIMIT_") == limits
+    )
+    return table("variable | default | meaning", rows)
+
+
+def _default(value: Any) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and value >= 1024 and value % 1024 == 0:
+        return f"{value // 1024**2} MiB" if value % 1024**2 == 0 else f"{value // 1024} KiB"
+    return f"{value:g}" if isinstance(value, int | float) else f"`{value}`"
+
+
+def code_map(package: Path) -> str:
+    """Every file of a package with the first sentence of its docstring."""
+    rows = []
+    for path in sorted(package.rglob("*.py"), key=lambda path: (path.parent, path.name)):
+        said = ast.get_docstring(ast.parse(path.read_bytes()))
+        if said is not None and path.name != "__init__.py":
+            rows.append((f"`{path.relative_to(ROOT).as_posix()}`", _first_sentence(said)))
+    return table("file | duty", rows)
+
+
+def _first_sentence(docstring: str) -> str:
+    paragraph = " ".join(docstring.split("\n\n")[0].split())
+    return re.split(r"(?<=\.) (?=[A-Z])", paragraph)[0]
+
+
+if __name__ == "__main__":
+    for (page, name), content in sections().items():
+        page.write_text(written(page.read_text(), name, content))
