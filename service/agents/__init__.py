@@ -1,0 +1,1 @@
+"""Define, check, version and list agents."""

@@ -49,7 +49,7 @@ class Broker:
             raise EndRun("too_many_effects", f"The agent made more than {self._max_effects} calls, the limit of a run.")
         began = time.monotonic()
         granted = performed = False
-        reply = Reply(error={"type": "RuntimeError", "message": "the call was cut off; it may have had its effect"})
+        reply = Reply(error={"type": "ServiceError", "message": "the call was cut off; it may have had its effect"})
         try:
             capability = self._known(call)
             self._require_granted(call)
@@ -67,7 +67,7 @@ class Broker:
         except DatabaseError:
             performed = False
             message = f"{call.service}.{call.action}: the database refused it; does the agent still exist?"
-            reply = Reply(error={"type": "RuntimeError", "message": message})
+            reply = Reply(error={"type": "ServiceError", "message": message})
         finally:
             self._record(call, reply, granted=granted, performed=performed, began=began)
         return reply
@@ -76,13 +76,11 @@ class Broker:
         capability = self._registry.get(call.service)
         if capability is None:
             offered = ", ".join(self._registry.names)
-            raise GuestError(
-                "AttributeError", f"this host has no service {name_shown(call.service)!r}; it has {offered}"
-            )
+            raise GuestError("ServiceError", f"this host has no service {name_shown(call.service)!r}; it has {offered}")
         if call.action not in capability.arguments:
             offered = ", ".join(capability.arguments)
             raise GuestError(
-                "AttributeError", f"{capability.name} has no action {name_shown(call.action)!r}; it has {offered}"
+                "ServiceError", f"{capability.name} has no action {name_shown(call.action)!r}; it has {offered}"
             )
         return capability
 

@@ -14,7 +14,7 @@ from service.auth import Caller
 from service.database.gateway import Database
 from service.settings import LimitSettings
 
-GuestErrorType = Literal["TypeError", "ValueError", "RuntimeError", "AttributeError", "CapabilityDenied"]
+GuestErrorType = Literal["TypeError", "ValueError", "ServiceError", "CapabilityDenied"]
 
 
 class GuestError(Exception):
@@ -38,6 +38,7 @@ class RunContext:
 
     caller: Caller
     agent_id: str
+    agent_name: str
     run_id: str
     database: Database
     limits: LimitSettings

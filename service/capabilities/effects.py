@@ -11,7 +11,7 @@ MAX_TEXT: Final = 500
 MAX_ITEMS: Final = 50
 MAX_PARTS: Final = 200
 MAX_NESTING: Final = 8
-MAX_NAME: Final = 64
+MAX_NAME_BYTES: Final = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def call_hash(service: str, action: str, args: Mapping[str, Any]) -> str:
 
 def name_shown(name: str) -> str:
     """A service or action as a guest named it, fit for a row."""
-    return cleaned_text(name)[:MAX_NAME]
+    return cleaned_text(name).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def shortened(value: Any) -> Any:
@@ -89,8 +89,6 @@ def _shortened(value: Any, nesting: int, parts: list[int]) -> Any:
     parts[0] -= 1
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}… ({len(value)} characters)"
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1024:
-        return f"… (a number of {value.bit_length()} bits)"
     if not isinstance(value, dict | list):
         return value
     if nesting == 0 or (value and parts[0] <= 0):

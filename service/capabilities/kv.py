@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from service.capabilities.capability import Arguments, Capability, GuestError, RunContext
 from service.capabilities.plain_json import canonical, fault
 
-MAX_KEY_LENGTH: Final = 512
+MAX_KEY_BYTES: Final = 512
 MAX_TTL_SECONDS: Final = 10 * 365 * 86_400
 LIST_PAGE: Final = 1000
 _EXACT: Final = Context(prec=1200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
-Key = Annotated[str, Field(min_length=1, max_length=MAX_KEY_LENGTH)]
 Seconds = Annotated[int | float, Field(gt=0, le=MAX_TTL_SECONDS)]
 
 
@@ -30,34 +29,40 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _key(key: str) -> str:
+    if len(_plain(key).encode()) > MAX_KEY_BYTES:
+        raise ValueError(f"has more than {MAX_KEY_BYTES} bytes")
+    if "\U0010ffff" in key:
+        raise ValueError("may not contain U+10FFFF")
+    return key
+
+
+Key = Annotated[str, Field(min_length=1), AfterValidator(_key)]
+
+
 class Get(Arguments):
     key: Key
-    _key_is_plain = field_validator("key")(_plain)
 
 
 class Set(Arguments):
     key: Key
-    value: Any
+    value: Annotated[Any, AfterValidator(_plain)]
     ttl_seconds: Seconds | None = None
-    _is_plain = field_validator("key", "value")(_plain)
 
 
 class Delete(Arguments):
     key: Key
-    _key_is_plain = field_validator("key")(_plain)
 
 
 class List(Arguments):
-    prefix: Annotated[str, Field(max_length=MAX_KEY_LENGTH)] = ""
+    prefix: Annotated[str, AfterValidator(_key)] = ""
     limit: Annotated[int, Field(ge=1, le=LIST_PAGE)] = 100
-    _prefix_is_plain = field_validator("prefix")(_plain)
 
 
 class Increment(Arguments):
     key: Key
     by: Annotated[int | float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)] = 1
     ttl_seconds: Seconds | None = None
-    _key_is_plain = field_validator("key")(_plain)
 
 
 class LiveKv:
@@ -201,11 +206,11 @@ def _require_stored(run: RunContext, answer: Any, key: str) -> None:
             return
         case "too_many_keys":
             most = run.limits.limit_kv_keys
-            raise GuestError("RuntimeError", f"kv: your agents hold {most} keys, the limit; delete some first")
+            raise GuestError("ServiceError", f"kv: your agents hold {most} keys, the limit; delete some first")
         case "not_a_number":
             raise _not_a_number(key)
         case _:
-            raise GuestError("RuntimeError", "kv: the value was not stored")
+            raise GuestError("ServiceError", "kv: the value was not stored")
 
 
 def _not_a_number(key: str) -> GuestError:

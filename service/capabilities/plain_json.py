@@ -1,4 +1,4 @@
-"""JSON as this host keeps it: no U+0000, no lone surrogate, no NaN or infinity, nested at most MAX_DEPTH deep.
+"""JSON as this host keeps it: no U+0000, no lone surrogate, no NaN, no number past 1e308, at most MAX_DEPTH deep.
 
 Postgres refuses the rest in `jsonb`. What users may correct is refused with `fault`; what is only told (logs, errors,
 effects, rows that were written past the host) is made plain with `cleaned`.
@@ -9,6 +9,7 @@ import math
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
+MAX_NUMBER_BITS: Final = 1023
 REPLACEMENT: Final = "\ufffd"
 
 
@@ -61,7 +62,9 @@ def _scalar_fault(value: Any) -> str | None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return "a number in it is not finite"
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
+        return "a number in it is too large"
+    if value is None or isinstance(value, int | float):
         return None
     return f"a value of type {type(value).__name__} in it is not JSON"
 

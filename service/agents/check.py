@@ -1,0 +1,84 @@
+"""From a config to what may run: the source checked in a jail, the manifest in force, limits clamped to the host's.
+
+Nothing about code is believed but what `engine.check` of that very source says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sandbox.job import Checked, Engine
+from sandbox.limits import Limits
+from service.agents.models import AgentConfig, CapabilitiesSource, ConfigOptions, parsed
+from service.capabilities.manifest import Manifest, manifest_of
+from service.errors import ApiError
+
+DEFAULT_ENGINE: Final = "restricted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """An agent's config that passed its check. `config` is as it was given, the rest is what is in force."""
+
+    config: AgentConfig
+    engine: Engine
+    checked: Checked
+    manifest: Manifest
+    capabilities_source: CapabilitiesSource
+    limits: Limits
+
+
+async def examine(engines: Mapping[str, Engine], limits: Limits, config: AgentConfig) -> Definition:
+    """Check a config. Raises ApiError (`code_too_large`, `code_refused`, `engine_not_supported`, `validation_failed`)
+    when it may not run, SandboxUnavailable when it cannot be checked now."""
+    size = len(config.code.encode())
+    if size > limits.source_bytes:
+        raise ApiError("code_too_large", f"The code has {size} bytes, the limit is {limits.source_bytes} bytes.")
+    engine = _engine(engines, config.engine or DEFAULT_ENGINE)
+    checked = await _checked(engine, config.code)
+    options = parsed(ConfigOptions, dict(checked.metadata), within=("agent_config", "code", "metadata"))
+    if config.engine is None and options.engine not in (None, engine.name):
+        engine = _engine(engines, options.engine or DEFAULT_ENGINE)
+        checked = await _checked(engine, config.code)
+    given = config.capabilities or options.capabilities
+    wanted = config.limits or options.limits
+    return Definition(
+        config=config,
+        engine=engine,
+        checked=checked,
+        manifest=given or manifest_of(checked.inferred),
+        capabilities_source="given" if given else "inferred",
+        limits=limits.lowered(wanted.model_dump(exclude_none=True)) if wanted else limits,
+    )
+
+
+def require_lower(limits: Limits, definition: Definition) -> None:
+    """A new definition may not ask for more than the host allows. (A stored one is clamped: hosts change.)"""
+    wanted = definition.config.limits
+    over = [
+        {"pointer": f"/agent_config/limits/{name}", "message": f"is more than this host's {getattr(limits, name)}"}
+        for name, value in (wanted.model_dump(exclude_none=True) if wanted else {}).items()
+        if value > getattr(limits, name)
+    ]
+    if over:
+        detail = "An agent may lower the host's limits, not raise them."
+        raise ApiError("validation_failed", detail, errors=over, hint="GET /limits lists every limit with its unit.")
+
+
+def _engine(engines: Mapping[str, Engine], name: str) -> Engine:
+    engine = engines.get(name)
+    if engine is None:
+        offered = ", ".join(sorted(engines)) or "none"
+        errors = [{"pointer": "/agent_config/engine", "message": f"should be one of: {offered}"}]
+        raise ApiError("engine_not_supported", f"This host has no engine {name!r}; it has: {offered}.", errors=errors)
+    return engine
+
+
+async def _checked(engine: Engine, source: str) -> Checked:
+    checked = await engine.check(source)
+    if checked.problems:
+        first = checked.problems[0]
+        where = f"line {first.line}: " if first.line else ""
+        errors: list[dict[str, Any]] = [asdict(problem) for problem in checked.problems]
+        raise ApiError("code_refused", f"{where}{first.message}", errors=errors)
+    return checked

@@ -1,0 +1,193 @@
+"""What the /agents routes answer: documents built from what was stored and examined, and their OpenAPI."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from service.agents.check import DEFAULT_ENGINE, Definition
+from service.agents.models import (
+    AgentAnswer,
+    AgentChange,
+    AgentConfig,
+    AgentDefinition,
+    AgentList,
+    CheckAnswer,
+    CheckRequest,
+    VersionAnswer,
+    VersionList,
+    config_object,
+)
+from service.agents.store import StoredAgent
+from service.capabilities.plain_json import cleaned, cleaned_text
+from service.database.gateway import Row
+from service.errors import ApiError
+from service.problem_docs import problems
+
+
+def summary(agent: StoredAgent, user_id: UUID) -> dict[str, Any]:
+    return {
+        "agent_name": agent.agent_name,
+        "description": agent.description,
+        "version": agent.version,
+        "revision": agent.revision,
+        "run_url": f"/agents/{user_id}/{agent.agent_name}",
+        "created_at": agent.created_at,
+        "updated_at": agent.updated_at,
+    }
+
+
+def agent(
+    agent: StoredAgent, user_id: UUID, definition: Definition | ApiError, *, added: list[str] | None = None
+) -> dict[str, Any]:
+    """One agent: the config as it is stored, and what is in force of it."""
+    if isinstance(definition, ApiError):
+        in_force = _nothing_in_force(definition)
+        config = cleaned(agent.config)
+    else:
+        in_force = _in_force(definition)
+        config = definition.config.model_dump(mode="json", exclude_none=True)
+    return {**summary(agent, user_id), "agent_config": config, **in_force, "capabilities_added": added or []}
+
+
+def added(before: Definition | ApiError, after: Definition | ApiError) -> list[str]:
+    """The services that inferring again has added to an inferred manifest."""
+    if isinstance(after, ApiError) or after.capabilities_source != "inferred":
+        return []
+    had = {} if isinstance(before, ApiError) else before.manifest.shown()
+    return sorted(set(after.manifest.shown()) - set(had))
+
+
+def passed_check(definition: Definition) -> dict[str, Any]:
+    in_force = _in_force(definition)
+    ok = in_force.pop("valid")
+    return {"ok": ok, **in_force, "description": definition.checked.description}
+
+
+def refused_check(error: ApiError, config: AgentConfig) -> dict[str, Any]:
+    in_force = _nothing_in_force(error)
+    ok = in_force.pop("valid")
+    return {"ok": ok, **in_force, "engine": config.engine or DEFAULT_ENGINE, "description": ""}
+
+
+def version_summary(row: Row) -> dict[str, Any]:
+    return {
+        "version": row["version"],
+        "description": cleaned_text(str(row["description"] or "")),
+        "origin": cleaned(row["origin"]) if isinstance(row["origin"], dict) else {},
+        "code_hash": str(row["code_hash"] or ""),
+        "created_at": str(row["created_at"]),
+    }
+
+
+def version(row: Row) -> dict[str, Any]:
+    try:
+        config = config_object(row["agent_config"])
+    except ApiError:  # an old or foreign row: shown as it is
+        config = row["agent_config"]
+    return {**version_summary(row), "agent_name": row["agent_name"], "agent_config": cleaned(config)}
+
+
+def _in_force(definition: Definition) -> dict[str, Any]:
+    return {
+        "engine": definition.engine.name,
+        "entry": definition.checked.entry,
+        "input_schema": definition.checked.input_schema,
+        "capabilities": definition.manifest.shown(),
+        "capabilities_source": definition.capabilities_source,
+        "valid": True,
+        "errors": [],
+    }
+
+
+def _nothing_in_force(error: ApiError) -> dict[str, Any]:
+    errors = [dict(each) for each in error.errors] or [{"code": error.code, "message": error.detail}]
+    return {
+        "engine": DEFAULT_ENGINE,
+        "entry": "",
+        "input_schema": {},
+        "capabilities": {},
+        "capabilities_source": "inferred",
+        "valid": False,
+        "errors": errors,
+    }
+
+
+def request_body(model: Any, examples: Mapping[str, Any]) -> dict[str, Any]:
+    """OpenAPI of a JSON body that the route reads itself, bounded and strictly."""
+    schema = _inlined(model.model_json_schema(), {})
+    shown = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": shown}}}}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A JSON schema without references, so that it stands anywhere in a document."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    definitions = schema.get("$defs", definitions)
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
+
+
+def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI of the problem documents that a route of a signed-in user answers with."""
+    return problems("invalid_token", "forbidden", "database_unavailable", "internal_error", *codes)
+
+
+_BODY: Final = ("invalid_request", "not_json", "request_timeout", "body_too_large", "unsupported_media_type")
+_CODE: Final = (
+    *("validation_failed", "kind_not_supported", "engine_not_supported", "code_refused", "code_too_large"),
+    *("quota_exceeded", "engine_unavailable", "model_not_configured"),
+)
+_GREETER: Final = 'def run(name: str = "World"):\n    return {"message": f"Hello, {name}"}\n'
+_COUNTER: Final = 'def run(services):\n    return {"visits": services.kv.increment("visits")}\n'
+
+DEFINE: Final[dict[str, Any]] = {
+    "responses": {201: {"model": AgentAnswer}, **refusals(*_BODY, *_CODE, "agent_exists")},
+    "openapi_extra": request_body(
+        AgentDefinition,
+        {
+            "code": {"agent_name": "greeter", "description": "Greets.", "agent_config": {"code": _GREETER}},
+            "string": {"agent_name": "hello", "agent_config": _GREETER},
+            "capabilities": {
+                "agent_name": "counter",
+                "description": "Counts its runs.",
+                "agent_config": {"code": _COUNTER, "capabilities": {"kv": {}}, "limits": {"wall_seconds": 5}},
+            },
+        },
+    ),
+}
+LIST: Final[dict[str, Any]] = {"responses": {200: {"model": AgentList}, **refusals("validation_failed")}}
+GENERATE: Final[dict[str, Any]] = {
+    "responses": refusals(*_BODY, "model_not_configured"),
+    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}},
+}
+CHECK: Final[dict[str, Any]] = {
+    "responses": {200: {"model": CheckAnswer}, **refusals(*_BODY, *_CODE)},
+    "openapi_extra": request_body(CheckRequest, {"code": {"agent_config": {"code": _GREETER}}}),
+}
+GET: Final[dict[str, Any]] = {
+    "responses": {200: {"model": AgentAnswer}, **refusals("agent_not_found", "engine_unavailable")}
+}
+CHANGE: Final[dict[str, Any]] = {
+    "responses": {
+        200: {"model": AgentAnswer},
+        **refusals(*_BODY, *_CODE, "agent_not_found", "precondition_failed", "conflict"),
+    },
+    "openapi_extra": request_body(AgentChange, {"description": {"description": "Greets politely."}}),
+}
+DELETE: Final[dict[str, Any]] = {"responses": refusals("agent_not_found", "precondition_failed")}
+VERSIONS: Final[dict[str, Any]] = {
+    "responses": {200: {"model": VersionList}, **refusals("agent_not_found", "validation_failed")}
+}
+VERSION: Final[dict[str, Any]] = {
+    "responses": {200: {"model": VersionAnswer}, **refusals("agent_not_found", "version_not_found")}
+}
+RESTORE: Final[dict[str, Any]] = {
+    "responses": {
+        201: {"model": AgentAnswer},
+        **refusals(*_CODE, "agent_not_found", "version_not_found", "precondition_failed", "conflict"),
+    }
+}

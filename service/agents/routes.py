@@ -1,0 +1,264 @@
+"""The /agents routes: define, change, check, list, roll back. Running one is in `service/runs`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.agents import documents
+from service.agents.check import Definition, examine, require_lower
+from service.agents.models import (
+    NAME_PATTERN,
+    AgentChange,
+    AgentConfig,
+    AgentDefinition,
+    CheckRequest,
+    body_with_config,
+    config_object,
+    parsed_config,
+)
+from service.agents.store import AgentStore, StoredAgent
+from service.auth import CallerDep
+from service.body import read_json
+from service.errors import ApiError
+from service.host import Host, HostDep
+
+router = APIRouter(prefix="/agents", tags=["agents"])
+ATTEMPTS: Final = 3
+
+
+class Page(BaseModel):
+    """Which part of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100, description="At most this many.")] = 50
+    cursor: Annotated[str | None, Field(max_length=64, description="The `next_cursor` of the page before.")] = None
+
+
+class AgentPage(Page):
+    name: Annotated[str | None, Field(pattern=NAME_PATTERN, description="Only the agent of this name.")] = None
+
+
+@router.post("", operation_id="define_agent", status_code=201, **documents.DEFINE)
+async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
+    """Define an agent. The code is checked now: what is refused, is refused here and not when it first runs."""
+    body = body_with_config(AgentDefinition, await _body(request, host))
+    if body.agent_config is None:
+        raise _no_model("Without agent_config the code would be written by a model.")
+    store = AgentStore(database=host.database, caller=caller)
+    definition = await _defined(host, store, body.agent_config)
+    row = await store.create(
+        body.agent_name,
+        definition.checked.description if body.description is None else body.description,
+        _stored(body.agent_config),
+        {"how": "created"},
+    )
+    agent = StoredAgent.from_row(row)
+    return _answer(201, documents.agent(agent, caller.user_id, definition), agent, location=True)
+
+
+@router.get("", operation_id="list_agents", **documents.LIST)
+async def list_agents(caller: CallerDep, host: HostDep, page: Annotated[AgentPage, Query()]) -> Response:
+    """Your agents, newest first."""
+    store = AgentStore(database=host.database, caller=caller)
+    agents = await store.list(name=page.name, limit=page.limit, cursor=_uuid(page.cursor))
+    more = len(agents) > page.limit
+    shown = agents[: page.limit]
+    data = [documents.summary(agent, caller.user_id) for agent in shown]
+    return JSONResponse({"data": data, "next_cursor": shown[-1].id if more else None})
+
+
+@router.post("/generate", operation_id="generate_agent", **documents.GENERATE)
+async def generate_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
+    """Write code from a description, without storing it."""
+    await _body(request, host)
+    raise _no_model("Code would be written by a model.")
+
+
+@router.post("/check", operation_id="check_agent", **documents.CHECK)
+async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
+    """Check code without storing it. Refused code answers 200 too, with `ok` false and every reason in `errors`."""
+    body = body_with_config(CheckRequest, await _body(request, host))
+    await AgentStore(database=host.database, caller=caller).take_check(host.settings.limit_checks_per_day)
+    try:
+        definition = await examine(host.engines, host.settings.sandbox_limits(), body.agent_config)
+        require_lower(host.settings.sandbox_limits(), definition)
+    except ApiError as error:
+        return JSONResponse(documents.refused_check(error, body.agent_config))
+    return JSONResponse(documents.passed_check(definition))
+
+
+@router.get("/{agent_name}", operation_id="get_agent", **documents.GET)
+async def get_agent(agent_name: str, caller: CallerDep, host: HostDep) -> Response:
+    """One of your agents, with its code, input schema and capabilities."""
+    agent = await AgentStore(database=host.database, caller=caller).get(agent_name)
+    return _answer(200, documents.agent(agent, caller.user_id, await _examined(host, agent)), agent)
+
+
+@router.patch("/{agent_name}", operation_id="change_agent", **documents.CHANGE)
+async def change_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep) -> Response:
+    """Change an agent. Keys of `agent_config` that are given replace, null removes, absent ones stay."""
+    change = body_with_config(AgentChange, await _body(request, host))
+    if change.instruction is not None:
+        raise _no_model("An instruction would be carried out by a model.")
+    if change.description is None and change.agent_config is None:
+        raise ApiError("validation_failed", "There is nothing to change: give description, agent_config or both.")
+    store = AgentStore(database=host.database, caller=caller)
+    for _ in range(ATTEMPTS):
+        agent = await store.get(agent_name)
+        _require_match(request, agent)
+        values: dict[str, Any] = {} if change.description is None else {"description": change.description}
+        definition = await _examined(host, agent)
+        before = definition
+        if change.agent_config is not None:
+            config = parsed_config(_merged(agent.config, change.agent_config))
+            definition = await _defined(host, store, config)
+            values |= {"agent_config": _stored(config), "origin": {"how": "changed"}}
+        changed = await store.change(agent, values)
+        if changed is not None:
+            added = documents.added(before, definition)
+            return _answer(200, documents.agent(changed, caller.user_id, definition, added=added), changed)
+    raise ApiError("conflict", "The agent is being changed by somebody else at the same time.")
+
+
+@router.delete("/{agent_name}", operation_id="delete_agent", status_code=204, **documents.DELETE)
+async def delete_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep) -> Response:
+    """Delete an agent with its versions and what it kept in kv. Its runs stay, under its name."""
+    store = AgentStore(database=host.database, caller=caller)
+    agent = await store.get(agent_name)
+    _require_match(request, agent)
+    conditional = "if-match" in request.headers
+    if not await store.delete(agent, if_unchanged=conditional) and conditional:
+        raise _stale()
+    return Response(status_code=204)
+
+
+@router.get("/{agent_name}/versions", operation_id="list_agent_versions", **documents.VERSIONS)
+async def list_agent_versions(
+    agent_name: str, caller: CallerDep, host: HostDep, page: Annotated[Page, Query()]
+) -> Response:
+    """The versions of an agent, newest first."""
+    store = AgentStore(database=host.database, caller=caller)
+    before = page.cursor
+    if before is not None and not (before.isascii() and before.isdigit() and len(before) < 10):
+        raise _bad_cursor()
+    agent = await store.get(agent_name)
+    rows = await store.versions(agent, limit=page.limit, before=None if before is None else int(before))
+    more = len(rows) > page.limit
+    data = [documents.version_summary(row) for row in rows[: page.limit]]
+    return JSONResponse({"data": data, "next_cursor": str(data[-1]["version"]) if more else None})
+
+
+@router.get("/{agent_name}/versions/{version}", operation_id="get_agent_version", **documents.VERSION)
+async def get_agent_version(agent_name: str, version: str, caller: CallerDep, host: HostDep) -> Response:
+    """One version of an agent, as it was."""
+    store = AgentStore(database=host.database, caller=caller)
+    row = await store.version(await store.get(agent_name), version)
+    return JSONResponse(documents.version(row))
+
+
+@router.post(
+    "/{agent_name}/versions/{version}/restore",
+    operation_id="restore_agent_version",
+    status_code=201,
+    **documents.RESTORE,
+)
+async def restore_agent_version(
+    agent_name: str, version: str, request: Request, caller: CallerDep, host: HostDep
+) -> Response:
+    """Make an old version the newest one: a new version with its description and config."""
+    store = AgentStore(database=host.database, caller=caller)
+    for _ in range(ATTEMPTS):
+        agent = await store.get(agent_name)
+        _require_match(request, agent)
+        row = await store.version(agent, version)
+        config = parsed_config(row["agent_config"])
+        definition = await _defined(host, store, config)
+        values = {
+            "description": row["description"],
+            "agent_config": _stored(config),
+            "origin": {"how": "restored", "version": row["version"]},
+        }
+        restored = await store.change(agent, values)
+        if restored is not None:
+            added = documents.added(await _examined(host, agent), definition)
+            document = documents.agent(restored, caller.user_id, definition, added=added)
+            return _answer(201, document, restored, location=True)
+    raise ApiError("conflict", "The agent is being changed by somebody else at the same time.")
+
+
+async def _body(request: Request, host: Host) -> Any:
+    settings = host.settings
+    return await read_json(request, settings.limit_body_bytes, seconds=settings.limit_body_seconds)
+
+
+async def _defined(host: Host, store: AgentStore, config: AgentConfig) -> Definition:
+    """A config that may be stored."""
+    await store.take_check(host.settings.limit_checks_per_day)
+    definition = await examine(host.engines, host.settings.sandbox_limits(), config)
+    require_lower(host.settings.sandbox_limits(), definition)
+    return definition
+
+
+async def _examined(host: Host, agent: StoredAgent) -> Definition | ApiError:
+    """What is in force of a stored agent, or why it may not run."""
+    try:
+        return await examine(host.engines, host.settings.sandbox_limits(), parsed_config(agent.config))
+    except ApiError as error:
+        return error
+
+
+def _stored(config: AgentConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def _merged(stored: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored config with the given keys in place; a given null removes its key."""
+    try:
+        kept = config_object(stored)
+    except ApiError:
+        kept = None
+    merged = {**(kept if isinstance(kept, Mapping) else {}), **given}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _require_match(request: Request, agent: StoredAgent) -> None:
+    """If-Match: one of the tags must be the agent's; weak ones never are (RFC 9110, 13.1.1)."""
+    wanted = request.headers.getlist("if-match")
+    tags = [tag.strip() for value in wanted for tag in value.split(",")]
+    if tags and "*" not in tags and _tag(agent) not in tags:
+        raise _stale()
+
+
+def _stale() -> ApiError:
+    return ApiError("precondition_failed", "The agent is not in the revision that If-Match names.")
+
+
+def _tag(agent: StoredAgent) -> str:
+    return f'"{agent.revision}"'
+
+
+def _answer(status: int, document: Mapping[str, Any], agent: StoredAgent, *, location: bool = False) -> Response:
+    headers = {"ETag": _tag(agent)}
+    if location:
+        headers["Location"] = f"/agents/{agent.agent_name}"
+    return JSONResponse(document, status_code=status, headers=headers)
+
+
+def _no_model(detail: str) -> ApiError:
+    return ApiError("model_not_configured", f"{detail} This host has none.")
+
+
+def _uuid(cursor: str | None) -> UUID | None:
+    try:
+        return None if cursor is None else UUID(cursor)
+    except ValueError:
+        raise _bad_cursor() from None
+
+
+def _bad_cursor() -> ApiError:
+    return ApiError("validation_failed", "The cursor is not one that this host gave.", errors=[{"pointer": "/cursor"}])

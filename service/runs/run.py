@@ -1,0 +1,198 @@
+"""One run of an agent, from the caller's question to the recorded answer.
+
+Two round trips to the database stand around it; no connection is held while guest code runs, and every run that was
+begun is recorded before it is answered, however it ended.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from sandbox.job import Job, Outcome, SandboxUnavailable
+from service.agents.check import DEFAULT_ENGINE, Definition, examine
+from service.agents.models import parsed_config
+from service.auth import Caller
+from service.capabilities.broker import Broker
+from service.capabilities.capability import RunContext
+from service.capabilities.effects import Effect
+from service.capabilities.plain_json import cleaned, cleaned_text
+from service.database.gateway import DatabaseUnavailable
+from service.errors import ApiError
+from service.host import Host
+from service.runs.asked import Asked
+from service.runs.inputs import fit
+from service.runs.models import Ending, RunRecord
+from service.runs.stop import Stop, Stopped
+from service.runs.store import Begun, RunStore
+
+log = structlog.get_logger("agenthost.runs")
+
+MAX_MESSAGE: Final = 10_000
+MAX_TRACEBACK: Final = 20_000
+
+
+async def run_agent(host: Host, caller: Caller, asked: Asked, stop: Stop) -> RunRecord:
+    """Run one of the caller's agents. Raises ApiError when it cannot begin, or `run_not_recorded` with all of it."""
+    store = RunStore(database=host.database, caller=caller, signer=host.signer, limits=host.settings)
+    begun = await store.begin(asked)
+    if isinstance(begun, RunRecord):
+        return begun
+    run = _Run(host=host, caller=caller, asked=asked, begun=begun)
+    ending = await run.end(stop)
+    record = _record(run, ending)
+    recorded = await store.finish(begun, record)
+    _log_line(record, recorded)
+    if not recorded:
+        raise record.problem("run_not_recorded")
+    return record
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """A run that has begun: what is known of it so far, for whichever way it ends."""
+
+    host: Host
+    caller: Caller
+    asked: Asked
+    begun: Begun
+    started: float = field(default_factory=time.monotonic)
+    engine: str = DEFAULT_ENGINE
+    input: Any = None
+    logs: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+    async def end(self, stop: Stop) -> Ending:
+        """Check, fit, run. The guest's failures are endings, and so are the host's: then every run is recorded."""
+        self.input = cleaned(self.asked.input.raw())
+        try:
+            with stop.interruptible():
+                return await self._outcome()
+        except Stopped as stopped:
+            return self._ending("cancelled", "cancelled", f"The run was cancelled: {stopped.reason}.")
+        except SandboxUnavailable as error:
+            log.error("engine_unavailable", run_id=self.begun.run_id, reason=str(error))
+            return self._ending("failed", "engine_unavailable", "The engine cannot run agents at the moment.")
+        except DatabaseUnavailable as error:
+            log.error("database_unavailable", run_id=self.begun.run_id, reason=str(error))
+            return self._ending("failed", "database_unavailable", "The database did not answer a call of the agent.")
+        except Exception as error:
+            log.error("internal_error", run_id=self.begun.run_id, error=type(error).__name__, exc_info=error)
+            return self._ending("failed", "internal_error", "The run failed because of a mistake of the host.")
+
+    async def _outcome(self) -> Ending:
+        settings = self.host.settings
+        try:
+            definition = await examine(
+                self.host.engines, settings.sandbox_limits(), parsed_config(self.begun.agent.config)
+            )
+        except ApiError as error:
+            message = f"The stored agent does not pass its check: {error.detail}"
+            return self._ending("failed", "agent_invalid", message, errors=[dict(each) for each in error.errors])
+        self.engine = definition.engine.name
+        fitted = fit(self.asked.input, definition.checked.input_schema)
+        if fitted.problems:
+            first = fitted.problems[0]
+            message = f"{first['pointer'].removeprefix('/') or 'The input'} {first['message']}."
+            return self._ending("failed", "invalid_input", message, errors=fitted.problems)
+        self.input = fitted.value
+        return await self._guest(definition, fitted.value)
+
+    async def _guest(self, definition: Definition, value: Mapping[str, Any]) -> Ending:
+        broker = Broker(
+            self.host.capabilities,
+            definition.manifest,
+            self._context(),
+            test=self.asked.test,
+            max_effects=definition.limits.effects,
+        )
+        self.effects = broker.effects
+        job = Job(
+            code=definition.checked.code,
+            entry=definition.checked.entry,
+            input=value,
+            test=self.asked.test,
+            limits=definition.limits,
+            source=definition.config.code,
+        )
+        outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self.logs.append)
+        if broker.host_failure is not None:
+            raise broker.host_failure
+        self.logs = list(outcome.logs)
+        return self._of(outcome)
+
+    def _context(self) -> RunContext:
+        return RunContext(
+            caller=self.caller,
+            agent_id=self.begun.agent.id,
+            agent_name=self.begun.agent.agent_name,
+            run_id=self.begun.run_id,
+            database=self.host.database,
+            limits=self.host.settings,
+        )
+
+    def _of(self, outcome: Outcome) -> Ending:
+        error: dict[str, Any] | None = None
+        if (failure := outcome.failure) is not None:
+            error = {
+                "code": failure.code,
+                "message": cleaned_text(failure.message[:MAX_MESSAGE]),
+                "type": None if failure.type is None else cleaned_text(failure.type[:200]),
+                "traceback": None if failure.traceback is None else cleaned_text(failure.traceback[-MAX_TRACEBACK:]),
+            }
+        return Ending(
+            status=outcome.status,
+            input=self.input,
+            output=outcome.output if outcome.status == "succeeded" else None,
+            error=error,
+            logs=tuple(map(cleaned_text, outcome.logs)),
+            usage=asdict(outcome.usage),
+        )
+
+    def _ending(self, status: Any, code: str, message: str, *, errors: list[dict[str, Any]] | None = None) -> Ending:
+        """An ending that no guest reported: what is known up to here."""
+        wall_ms = round((time.monotonic() - self.started) * 1000, 3)
+        return Ending(
+            status=status,
+            input=self.input,
+            error={"code": code, "message": cleaned_text(message)} | ({"errors": cleaned(errors)} if errors else {}),
+            logs=tuple(map(cleaned_text, self.logs)),
+            usage={"engine": self.engine, "wall_ms": wall_ms, "cpu_ms": 0.0, "max_rss_bytes": 0},
+        )
+
+
+def _record(run: _Run, ending: Ending) -> RunRecord:
+    agent = run.begun.agent
+    return RunRecord(
+        run_id=run.begun.run_id,
+        user_id=str(run.caller.user_id),
+        agent_name=agent.agent_name,
+        version=agent.version,
+        test=run.asked.test,
+        status=ending.status,
+        input=ending.input,
+        output=ending.output,
+        error=ending.error,
+        logs=ending.logs,
+        usage=ending.usage,
+        effects=tuple(run.effects),
+    )
+
+
+def _log_line(record: RunRecord, recorded: bool) -> None:
+    """One line a run: ids, names and numbers, nothing that a tenant wrote."""
+    log.info(
+        "run",
+        run_id=record.run_id,
+        user_id=record.user_id,
+        agent_name=record.agent_name,
+        version=record.version,
+        test=record.test,
+        status=record.status,
+        code=record.code,
+        effects=len(record.effects),
+        recorded=recorded,
+        **record.usage,
+    )
