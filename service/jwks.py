@@ -15,7 +15,7 @@ import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from service.body import NotJson, parse_json
+from service.body import parse_json
 
 log = structlog.get_logger("agenthost.jwks")
 
@@ -108,7 +108,7 @@ class RemoteKeys:
         refetch_seconds: float = 10.0,
         client: httpx.AsyncClient | None = None,
     ) -> None:
-        """`refetch_seconds` is the least time between two fetches that unknown ids or failures ask for."""
+        """`refetch_seconds` is the least time between two fetches because of unknown ids, or after a failure."""
         self._url = url
         self._fresh_seconds = fresh_seconds
         self._refetch_seconds = refetch_seconds
@@ -116,12 +116,13 @@ class RemoteKeys:
         self._keys = KeySet()
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
+        self._asked_at: float | None = None
         self._fetching = asyncio.Lock()
         self._refresh: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Fetch once; a failure is logged and mended by the first request that needs a key."""
-        await self._fetch_unless_tried_since(None)
+        await self._fetch()
 
     async def stop(self) -> None:
         if self._refresh is not None:
@@ -136,34 +137,36 @@ class RemoteKeys:
         """See KeySource. Raises KeysUnavailable when the endpoint never answered."""
         found = self._keys.find(kid)
         if found is None:
-            before = self._tried_at
-            if before is None or monotonic() - before >= self._refetch_seconds:
-                await self._fetch_unless_tried_since(before)
-            elif self._fetching.locked():
-                async with self._fetching:  # somebody's fetch is under way: its result may hold the key
-                    pass
+            await self._look_for_a_new_key()
             found = self._keys.find(kid)
         elif self._stale():
-            self._refresh = asyncio.create_task(self._fetch_unless_tried_since(self._tried_at))
+            self._refresh = asyncio.create_task(self._fetch())
         if found is None and self._fetched_at is None:
             raise KeysUnavailable
         return found
 
+    async def _look_for_a_new_key(self) -> None:
+        """Fetch again, unless an unknown id has just made us do so: a stranger may send as many as they like."""
+        if self._asked_at is not None and monotonic() - self._asked_at < self._refetch_seconds:
+            async with self._fetching:  # a fetch under way may bring the key; otherwise this passes at once
+                return
+        self._asked_at = monotonic()
+        await self._fetch()
+
     def _stale(self) -> bool:
         now = monotonic()
-        idle = self._refresh is None or self._refresh.done()
+        if self._refresh is not None and not self._refresh.done():
+            return False
         old = self._fetched_at is None or now - self._fetched_at >= self._fresh_seconds
-        return idle and old and (self._tried_at is None or now - self._tried_at >= self._refetch_seconds)
+        return old and (self._tried_at is None or now - self._tried_at >= self._refetch_seconds)
 
-    async def _fetch_unless_tried_since(self, before: float | None) -> None:
+    async def _fetch(self) -> None:
         async with self._fetching:
-            if self._tried_at != before:
-                return
             self._tried_at = monotonic()
             try:
                 self._keys = parse_jwks(parse_json(await self._download()))
                 self._fetched_at = monotonic()
-            except (httpx.HTTPError, NotJson, ValueError) as error:
+            except (httpx.HTTPError, TimeoutError, ValueError) as error:
                 log.warning("jwks_unavailable", url=self._url, error=type(error).__name__)
 
     async def _download(self) -> bytes:

@@ -57,7 +57,14 @@ def _why_not(error: OSError, host: str, port: int) -> str:
 class Server(uvicorn.Server):
     """Serves one application on one socket until a signal; then lets requests in flight finish, within a limit."""
 
-    def __init__(self, app: FastAPI, settings: Settings, *, on_started: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: Settings,
+        *,
+        on_started: Callable[[], None] | None = None,
+        ends_on_signals: bool = True,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -72,6 +79,7 @@ class Server(uvicorn.Server):
             )
         )
         self._on_started = on_started
+        self._ends_on = (signal.SIGINT, signal.SIGTERM) if ends_on_signals else ()
         # What goes wrong at start is told by the application itself, in a sentence instead of a stack trace.
         logging.getLogger("uvicorn.error").addFilter(_not_of_lifespan)
 
@@ -84,12 +92,12 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """SIGINT and SIGTERM end it, and are then done with: uvicorn would raise them once more."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._ends_on:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in self._ends_on:
                 loop.remove_signal_handler(number)
 
 

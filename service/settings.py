@@ -88,66 +88,72 @@ class LimitSettings(BaseModel):
 class Settings(LimitSettings):
     """What an operator may set. Fields are named as in code, variables as in the environment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     supabase_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=_env("SUPABASE_URL"),
         description="Address of the Supabase project: https://<ref>.supabase.co",
     )
     supabase_publishable_key: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=_env("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"),
         description="The project's publishable (formerly anon) key.",
     )
     supabase_jwks_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=_env("SUPABASE_JWKS_URL"),
         description="Where the keys of user tokens are; by default <SUPABASE_URL>/auth/v1/.well-known/jwks.json",
     )
     supabase_jwt_secret: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=_env("SUPABASE_JWT_SECRET"),
         description="The project's legacy secret. When set, user tokens must be HS256 under it, and nothing else.",
     )
     database_url: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=_env("DATABASE_URL", "SUPABASE_DB_URL"),
         description="Postgres as the powerless serving login: postgresql://agenthost_api:...@host/database",
     )
     migrate_url: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=_env("AGENTHOST_MIGRATE_URL"),
         description="Postgres as the owner of the tables; read by `agenthost migrate` and by nothing else.",
     )
-    host: str = Field("127.0.0.1", validation_alias=_env("AGENTHOST_HOST"), description="Address to listen on.")
+    host: str = Field(default="127.0.0.1", validation_alias=_env("AGENTHOST_HOST"), description="Address to listen on.")
     port: int = Field(
-        8000,
+        default=8000,
         validation_alias=_env("AGENTHOST_PORT"),
         description="Port to listen on; 0 takes a free one.",
         ge=0,
         le=65535,
     )
     data_dir: Path = Field(
-        Path(".agenthost"),
+        default=Path(".agenthost"),
         validation_alias=_env("AGENTHOST_DATA_DIR"),
         description="Directory of the embedded Postgres and of the keys of this host.",
     )
     secret_keys: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=_env("AGENTHOST_SECRET_KEYS"),
         description="Keys that sign records, newest first: <id>:<base64 of 32 bytes>,... The same on every replica.",
     )
     allow_anonymous: bool = Field(
-        False, validation_alias=_env("AGENTHOST_ALLOW_ANONYMOUS"), description="Accept tokens of anonymous sign-ins."
+        default=False,
+        validation_alias=_env("AGENTHOST_ALLOW_ANONYMOUS"),
+        description="Accept tokens of anonymous sign-ins.",
     )
     sandbox_allow_weaker: bool = Field(
-        False,
+        default=False,
         validation_alias=_env("AGENTHOST_SANDBOX_ALLOW_WEAKER"),
         description="Start although a layer of the sandbox is missing on this machine.",
     )
-    ignored_powers: tuple[str, ...] = Field((), exclude=True, description="Powerful keys that are set and not needed.")
-    unknown_names: tuple[str, ...] = Field((), exclude=True, description="Variables AGENTHOST_... that mean nothing.")
+    ignored_powers: tuple[str, ...] = Field(
+        default=(), exclude=True, description="Powerful keys that are set and not needed."
+    )
+    unknown_names: tuple[str, ...] = Field(
+        default=(), exclude=True, description="Variables AGENTHOST_... that mean nothing."
+    )
 
     @field_validator("supabase_url", "supabase_jwks_url")
     @classmethod
