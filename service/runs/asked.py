@@ -22,7 +22,7 @@ from service.settings import Settings
 FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 MAX_FIELDS: Final = 1000
 _NOT_OF_A_NAME: Final = re.compile(r"[^\w.-]+")
-_OTHER_SEPARATOR: Final = re.compile(r";\s*test\b", re.IGNORECASE)
+_OTHER_SEPARATOR: Final = re.compile(r";(?:\s|\+|%20|%09)*test\b", re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 

@@ -4,6 +4,7 @@ The schemas are our own subset of JSON Schema: what `engine.check` reads from a 
 refused; nothing is guessed, trimmed or rounded.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ def _from_text(schema: Schema, text: str) -> Any:
                 raise _Unconvertible("an integer")
             return int(text)
         case "number":
-            if not _NUMBER.fullmatch(text):
+            if not _NUMBER.fullmatch(text) or math.isinf(float(text)):
                 raise _Unconvertible("a number")
             return int(text) if _INTEGER.fullmatch(text) else float(text)
         case "boolean":
