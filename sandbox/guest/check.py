@@ -1,0 +1,61 @@
+"""Checks a source: language, signature, metadata, services used. Executes nothing of it. Runs only inside a jail."""
+
+import ast
+import warnings
+from types import CodeType
+from typing import Any
+
+from sandbox.guest.inference import infer
+from sandbox.guest.language import AGENT_FILE, Language, Refused, problem
+from sandbox.guest.metadata import read_metadata
+from sandbox.guest.signature import read_signature
+
+MAX_PROBLEMS = 100
+
+
+def check(source: str, language: Language) -> tuple[dict[str, Any], CodeType | None]:
+    """The JSON of a `Checked` (all but its code), and the code object: None when there are problems.
+
+    The same source and language always give the same answer. Nothing that the source can hold makes it raise, but for
+    what ends the process: the jail's limits.
+    """
+    problems: list[dict[str, Any]] = []
+    code: CodeType | None = None
+    try:
+        code = language.compile(source)
+    except Refused as refused:
+        problems += refused.problems
+    found: dict[str, Any] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source, AGENT_FILE)
+        found = read(source, tree, problems)
+    except Exception:
+        if not problems:
+            problems.append(problem(0, 0, "too_complex", "the source cannot be analysed", "Make it simpler."))
+    if problems:
+        return refusal(problems), None
+    return {"problems": [], **found}, code
+
+
+def read(source: str, tree: ast.Module, problems: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the syntax tree says of the agent; adds to `problems`."""
+    signature = read_signature(tree)
+    metadata, wrong = read_metadata(source, tree)
+    problems += signature.problems + wrong
+    return {
+        "entry": signature.entry,
+        "description": signature.description,
+        "input_schema": signature.input_schema,
+        "metadata": metadata,
+        "inferred": infer(tree),
+    }
+
+
+def refusal(problems: list[dict[str, Any]]) -> dict[str, Any]:
+    """An answer that holds nothing but problems: in the order of the source, each once, not endlessly many."""
+    unique = {(p["line"], p["column"], p["code"], p["message"]): p for p in problems}
+    ordered = [unique[key] for key in sorted(unique)]
+    empty: dict[str, Any] = {"entry": "", "description": "", "input_schema": {}, "metadata": {}, "inferred": {}}
+    return {"problems": ordered[:MAX_PROBLEMS], **empty}

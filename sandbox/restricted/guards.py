@@ -1,0 +1,312 @@
+"""What the compiled code calls instead of touching attributes itself. Invariant: decides by `type(x)`, never by what
+an object says of itself (`isinstance`, `__class__`, a `str` subclass), and refuses what it does not know.
+
+There is no guard for items, iteration, unpacking and calls: RestrictedPython has them for hosts whose objects carry
+permissions. Here no object carries any; all power is behind the broker.
+"""
+
+import _string
+import builtins
+import string
+from abc import ABCMeta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from decimal import Context
+from textwrap import TextWrapper
+from types import (
+    AsyncGeneratorType,
+    BuiltinFunctionType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    MethodDescriptorType,
+    ModuleType,
+    SimpleNamespace,
+    TracebackType,
+    resolve_bases,
+)
+from typing import Any, cast
+
+from sandbox.restricted.names import GUARDED, READABLE_DUNDERS, attribute_allowed, is_dunder
+
+# Objects that an agent should never hold, and can do nothing with when it does.
+OPAQUE = frozenset({ModuleType, FrameType, CodeType, TracebackType, CoroutineType, AsyncGeneratorType})
+
+# Library objects that are made to be written to.
+WRITABLE = (SimpleNamespace, FunctionType, Context, TextWrapper)
+
+# What namedtuple makes of a tuple: public, in spite of the underscore.
+NAMEDTUPLE_NAMES = frozenset({"_asdict", "_replace", "_make", "_fields", "_field_defaults"})
+
+Substitute = Callable[[Any], Any]
+
+
+def guarded_getattr(obj: Any, name: str) -> Any:
+    """`obj.name`, for a name that the policy has allowed when it compiled the source."""
+    if type(obj) in OPAQUE:
+        raise AttributeError(f"attributes of a {type(obj).__name__} are not available")
+    return getattr(obj, name)
+
+
+def refused(obj: Any, name: str) -> AttributeError:
+    return AttributeError(f"attribute {name!r} of {type(obj).__name__!r} is not available to agents")
+
+
+class SafeFormatter(string.Formatter):
+    """`str.format` whose fields reach attributes through the guard: CVE-2023-41039, CVE-2026-76825."""
+
+    def __init__(self, read: Callable[[Any, Any], Any]) -> None:
+        self._read = read
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        first, rest = _string.formatter_field_name_split(field_name)
+        obj = self.get_value(first, args, kwargs)
+        for is_attribute, name in rest:
+            obj = self._read(obj, name) if is_attribute else obj[name]
+        return obj, first
+
+
+class Guards:
+    """The guards of one run. `own` are the classes that the agent has defined: only those have private attributes."""
+
+    def __init__(self, substitutes: Mapping[str, Substitute]) -> None:
+        """`substitutes`: by name, what to give instead of a library's own method (the clock's)."""
+        self.extendable: set[Any] = set(EXTENDABLE)
+        self.visible: set[type] = set(KNOWN_KINDS)
+        self.own: set[type] = set()
+        self.writable: set[type] = set(WRITABLE)
+        self._substitutes = substitutes
+        self._format = SafeFormatter(self.read)
+        self._kinds: dict[str, Kind] = {}
+        self.type = make_type(self.kind_of)
+
+    def register(self, cls: Any) -> Any:
+        """Note a class as the agent's own; gives it back, so that it serves as the end of a decorator."""
+        self.own.add(cls)
+        self.writable.add(cls)
+        return cls
+
+    def is_own(self, obj: Any) -> bool:
+        """Is it a class of the agent's, or an instance of one?"""
+        kind = type(obj)
+        return kind in self.own or (issubclass(kind, type) and obj in self.own)
+
+    def write(self, obj: Any) -> Any:
+        """`_write_(obj).name = ...`: the object itself when its attributes may be set, else TypeError."""
+        if type(obj) in self.writable or self.is_own(obj) or issubclass(type(obj), BaseException):
+            return obj
+        raise TypeError(f"attributes of {type(obj).__name__!r} cannot be set")
+
+    def read(self, obj: Any, name: Any) -> Any:
+        """`getattr(obj, name)` for a name that was made at run time."""
+        if type(name) is not str:
+            raise TypeError("attribute name must be string")
+        if not attribute_allowed(name):
+            raise refused(obj, name)
+        if name in GUARDED or name.startswith("_"):
+            return self.special(obj, name)
+        return guarded_getattr(obj, name)
+
+    def special(self, obj: Any, name: str) -> Any:
+        """Attributes that are private, double-underscored, or in GUARDED."""
+        kind = type(obj)
+        if kind in OPAQUE:
+            raise refused(obj, name)
+        if name in GUARDED:
+            return self._guarded(obj, kind, name)
+        if is_dunder(name):
+            return self._dunder(obj, kind, name)
+        if kind in self.own or kind is super or kind is FunctionType or kind is SimpleNamespace or self.is_own(obj):
+            return getattr(obj, name)
+        tuples = obj if issubclass(kind, type) else kind
+        if name in NAMEDTUPLE_NAMES and issubclass(tuples, tuple):
+            return getattr(obj, name)
+        raise refused(obj, name)
+
+    def _dunder(self, obj: Any, kind: type, name: str) -> Any:
+        if name == "__class__":
+            return self.kind_of(obj)
+        if name == "__dict__" and kind not in self.own:
+            raise refused(obj, name)
+        if name == "__init__":  # Base.__init__(self, ...)
+            if not issubclass(kind, type) or not (obj in self.own or self.may_extend(obj)):
+                raise refused(obj, name)
+        elif name not in READABLE_DUNDERS:
+            raise refused(obj, name)
+        return getattr(obj, name)
+
+    def _guarded(self, obj: Any, kind: type, name: str) -> Any:
+        """Decides by the value found, so that an alias, `super()` or a proxy makes no difference."""
+        if name == "obj" and not (kind is SimpleNamespace or self.is_own(obj)):
+            raise refused(obj, name)
+        if name == "mro" and issubclass(kind, type):
+            raise refused(obj, name)
+        value = getattr(obj, name)
+        if name in ("format", "format_map"):
+            return self._safe_format(value, name)
+        owner = getattr(value, "__self__", None)
+        if name == "register" and issubclass(type(owner), ABCMeta):
+            raise refused(obj, name)
+        if name in self._substitutes and type(value) is BuiltinFunctionType and issubclass(type(owner), type):
+            if not issubclass(cast(type, owner), date):
+                raise refused(obj, name)
+            return self._substitutes[name](owner)
+        return value
+
+    def _safe_format(self, value: Any, name: str) -> Any:
+        formatter = self._format
+        if type(value) is BuiltinFunctionType and issubclass(type(value.__self__), str):
+            text = str.__str__(value.__self__)
+            if name == "format_map":
+                return lambda mapping, /: formatter.vformat(text, (), mapping)
+            return lambda *args, **kwargs: formatter.vformat(text, args, kwargs)
+        if type(value) is MethodDescriptorType:
+            if name == "format_map":
+                return lambda text, mapping, /: formatter.vformat(str.__str__(text), (), mapping)
+            return lambda text, /, *args, **kwargs: formatter.vformat(str.__str__(text), args, kwargs)
+        if type(value) is BuiltinFunctionType:
+            raise TypeError("format is not available here")
+        return value
+
+    # Builtins that take an attribute's name, or that make or show types.
+
+    def getattr(self, obj: Any, name: Any, *default: Any) -> Any:
+        if len(default) > 1:
+            raise TypeError(f"getattr expected at most 3 arguments, got {len(default) + 2}")
+        try:
+            return self.read(obj, name)
+        except AttributeError:
+            if default:
+                return default[0]
+            raise
+
+    def hasattr(self, obj: Any, name: Any) -> bool:
+        try:
+            self.read(obj, name)
+        except AttributeError:
+            return False
+        return True
+
+    def _settable(self, name: Any) -> None:
+        if type(name) is not str:
+            raise TypeError("attribute name must be string")
+        if is_dunder(name) or not attribute_allowed(name):
+            raise AttributeError(f"attribute {name!r} cannot be set by agents")
+
+    def setattr(self, obj: Any, name: Any, value: Any) -> None:
+        self._settable(name)
+        builtins.setattr(self.write(obj), name, value)
+
+    def delattr(self, obj: Any, name: Any) -> None:
+        self._settable(name)
+        builtins.delattr(self.write(obj), name)
+
+    def object_setattr(self, obj: Any, name: Any, value: Any) -> None:
+        """`object.__setattr__(self, ...)`: how a frozen dataclass sets a field of its own."""
+        self._settable(name)
+        if type(obj) not in self.own:
+            raise TypeError("object.__setattr__ works on instances of the agent's own classes")
+        object.__setattr__(obj, name, value)
+
+    def vars(self, obj: Any) -> Any:
+        if type(obj) is SimpleNamespace or type(obj) in self.own:
+            return obj.__dict__
+        raise TypeError("vars() works on instances of the agent's own classes")
+
+    def kind_of(self, obj: Any) -> Any:
+        """`type(obj)`: a class that is the agent's, or that it may have anyway; else a stand-in with its name.
+
+        The real type of a function, generator or class would be a constructor that nobody meant to hand out.
+        """
+        kind = type(obj)
+        if issubclass(kind, type):
+            return self.type
+        if kind in self.own or kind in self.visible or issubclass(kind, BaseException):
+            return kind
+        return self._kinds.setdefault(kind.__name__, Kind(kind.__name__))
+
+    def match_class(self, cls: Any) -> Any:
+        """A class in a pattern with positions. `__match_args__` read attributes by text, past every guard: so only
+        built-in types, which take the subject itself, and the agent's own, whose fields have checked names."""
+        if cls in SELF_MATCHING:
+            return cls
+        fields = getattr(cls, "__match_args__", ()) if cls in self.own else ("__class__",)
+        if getattr(cls, "_is_protocol", False) or not all(map(attribute_allowed, fields)) or GUARDED & {*fields}:
+            raise TypeError(f"{cls!r} cannot be matched by position; match by keyword, or test with isinstance")
+        return cls
+
+    # Classes
+
+    def may_extend(self, base: Any) -> bool:
+        if not issubclass(type(base), type):
+            return base in self.extendable
+        return base in self.own or base in self.extendable or issubclass(base, BaseException)
+
+    def _check_base(self, base: Any) -> None:
+        """An alias such as `Generic[T]` stands for other bases; nothing else may, least of all an agent's object."""
+        if type(base).__module__ in ("typing", "types") and type(base) not in self.own:
+            bases = resolve_bases((base,))
+        else:
+            bases = (base,)
+        for actual in bases:
+            if not self.may_extend(actual):
+                raise TypeError(f"{getattr(actual, '__name__', 'this object')} cannot be extended; hold one instead")
+
+    def build_class(self, body: Any, name: str, *bases: Any, **keywords: Any) -> Any:
+        """The `class` statement: bases from an allow-list, no metaclass but that of abstract classes."""
+        for base in bases:
+            self._check_base(base)
+        if keywords.get("metaclass") is AbstractMeta:
+            keywords["metaclass"] = ABCMeta
+        elif "metaclass" in keywords:
+            raise TypeError("metaclasses are not available")
+        return self.register(builtins.__build_class__(body, name, *bases, **keywords))
+
+
+class AbstractMeta:
+    """What agents get as `abc.ABCMeta`: fit for `metaclass=`, useless as a constructor of classes."""
+
+    def __new__(cls) -> "AbstractMeta":
+        raise TypeError("ABCMeta can only be used as metaclass=ABCMeta")
+
+
+def make_type(kind_of: Callable[[Any], Any]) -> type:
+    """What agents get as `type`: good for isinstance, annotations and `type(x)`; it neither makes nor extends types."""
+
+    class TypeOfTypes(type):
+        def __call__(cls, *args: Any) -> Any:
+            if len(args) != 1:
+                raise TypeError("type() takes one argument here; write a class statement to make a class")
+            return kind_of(args[0])
+
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return issubclass(builtins.type(instance), builtins.type)
+
+        def __repr__(cls) -> str:
+            return "<class 'type'>"
+
+    class Type(metaclass=TypeOfTypes):
+        def __class_getitem__(cls, item: Any) -> Any:
+            return builtins.type[item]
+
+        def __init_subclass__(cls, **keywords: Any) -> None:
+            raise TypeError("type cannot be extended")
+
+    Type.__name__ = Type.__qualname__ = "type"
+    return Type
+
+
+class Kind:
+    """The name of a type that agents do not get, and nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = self.__qualname__ = name
+
+    def __repr__(self) -> str:
+        return f"<class '{self.__name__}'>"
+
+
+SELF_MATCHING = frozenset({bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple})
+EXTENDABLE = SELF_MATCHING - {bool} | {object, complex, property}
+KNOWN_KINDS = SELF_MATCHING | {complex, range, slice, object, type(None), type(...), type(NotImplemented)}

@@ -1,0 +1,411 @@
+"""The restricted language: RestrictedPython's transformer, which refuses every node it does not know, with additions.
+
+A second line behind the jail, never the boundary. Attributes go through guards (guards.py); what is refused is refused
+when the source is checked, with its place and a hint. Each addition says why it is safe.
+"""
+
+import ast
+import copy
+import hashlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from RestrictedPython.transformer import RestrictingNodeTransformer
+
+from sandbox.guest.language import AGENT_FILE, Log, Print, Refused, agent_module, problem, syntax_problem
+from sandbox.restricted import hints, names
+from sandbox.restricted.allowed_builtins import NAMES as BUILTIN_NAMES
+from sandbox.restricted.allowed_builtins import make_builtins
+from sandbox.restricted.clock_modules import date_substitutes
+from sandbox.restricted.guards import Guards, guarded_getattr
+from sandbox.restricted.importer import Importer, preload
+from sandbox.restricted.sources import Sources
+from sandbox.restricted.static_names import name_problems
+
+
+def _policy_version() -> str:
+    """Changes with any line of this package, RestrictedPython or Python, so that no cached code outlives its policy."""
+    digest = hashlib.sha256(f"{installed_version('RestrictedPython')} {sys.version}".encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+POLICY_VERSION = _policy_version()
+
+
+class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
+    """Transforms one module's tree; afterwards `problems` says why it must not be compiled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[dict[str, Any]] = []
+        self._classes: list[str] = []  # enclosing classes, for the mangling of __private names
+        self._in_class_body = False
+        self._temporaries = 0
+        self._hoisted: list[ast.stmt] = []
+
+    # Errors
+
+    def refuse(self, node: ast.AST, code: str, message: str, hint: str) -> None:
+        self.problems.append(problem(getattr(node, "lineno", 0), getattr(node, "col_offset", 0), code, message, hint))
+
+    def error(self, node: ast.AST, info: str) -> None:
+        """What upstream refuses by itself."""
+        self.refuse(node, "not_allowed", info, hints.CONTAINER)
+
+    def not_allowed(self, node: ast.AST) -> None:
+        kind = type(node).__name__
+        if kind.startswith("Async") or kind == "Await":
+            self.refuse(node, "async_not_allowed", "async code is not available to agents", hints.ASYNC)
+        elif kind == "TryStar":
+            self.refuse(node, "statement_not_allowed", "except* is not available to agents", "Use except.")
+        else:
+            self.refuse(node, "statement_not_allowed", f"{kind} is not available to agents", hints.CONTAINER)
+
+    # Names
+
+    def check_name(self, node: Any, name: str | None, allow_magic_methods: bool = False) -> None:
+        """Variables may be private (`_rate`): only `_like_this_`, the guards' own names, and dunders are not theirs."""
+        if name is None or names.variable_allowed(name, in_class=bool(self._classes)):
+            return
+        if allow_magic_methods and self._in_class_body and (name in names.METHODS or name in names.CLASS_NAMES):
+            return
+        code = "method_not_allowed" if allow_magic_methods and names.is_dunder(name) else "name_not_allowed"
+        what = "method" if code == "method_not_allowed" else "name"
+        self.refuse(node, code, f"{what} {name!r} is reserved", 'Choose a name without "_" at its beginning and end.')
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        """No `printed` and `_print`: print is an ordinary function that writes the log."""
+        if isinstance(node.ctx, ast.Load) and node.id in names.READABLE_NAMES:
+            return node
+        if isinstance(node.ctx, ast.Store) and node.id in names.MODULE_NAMES:
+            return node
+        if node.id == "super" and not isinstance(node.ctx, ast.Load):
+            self.refuse(node, "name_not_allowed", "name 'super' is reserved", "Choose another name.")
+        self.check_name(node, node.id)
+        return node
+
+    def visit_Global(self, node: ast.Global) -> Any:
+        for name in node.names:
+            self.check_name(node, name)
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
+        """Added. Binds a name of an enclosing function, and binding is checked wherever it is done."""
+        for name in node.names:
+            self.check_name(node, name)
+        return node
+
+    # Attributes
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        name = self._mangled(node.attr)
+        load = isinstance(node.ctx, ast.Load)
+        if load and names.is_dunder(name) and name in names.METHODS and _is_super(node.value):
+            return node  # super().__init__(...): a method that a class may define anyway
+        self._check_attribute(node, name, load)
+        value = self.visit(node.value)
+        if not load:  # assigned, deleted, or the target of for, with and import
+            node.value = _call("_write_", value, at=node.value)
+            return node
+        guard = "_getspecial_" if name in names.GUARDED or name.startswith("_") else "_getattr_"
+        return _call(guard, value, ast.Constant(name), at=node)
+
+    def _mangled(self, name: str) -> str:
+        """As the compiler would: `self.__x` in class C is `self._C__x`."""
+        if self._classes and name.startswith("__") and not name.endswith("__"):
+            return f"_{self._classes[-1].lstrip('_')}{name}"
+        return name
+
+    def _check_attribute(self, node: Any, name: str, load: bool) -> None:
+        allowed = names.attribute_allowed(name)
+        if allowed and not load and names.is_dunder(name):
+            allowed = name in names.WRITABLE_DUNDERS
+        if not allowed:
+            verb = "read" if load else "set"
+            hint = "Use the public attributes and the operators of the object. " + hints.CONTAINER
+            self.refuse(node, "attribute_not_allowed", f"attribute {name!r} cannot be {verb} by agents", hint)
+
+    # Items, calls, iteration, unpacking: checked, not wrapped. Upstream's guards for them exist for objects that carry
+    # permissions; here they would be functions that return their argument.
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_For(self, node: ast.For) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> Any:
+        if node.is_async:
+            self.refuse(node.target, "async_not_allowed", "async code is not available to agents", hints.ASYNC)
+        return self.node_contents_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        if self._in_class_body and any(isinstance(t, ast.Name) and t.id == "__slots__" for t in node.targets):
+            return self._slots(node)
+        return self.node_contents_visit(node)
+
+    def _slots(self, node: ast.Assign) -> Any:
+        """Added. Literal names only: a slot makes an attribute of the instance, under the rules for attributes."""
+        literals = node.value.elts if isinstance(node.value, ast.Tuple | ast.List | ast.Set) else [node.value]
+        slots = [item.value if isinstance(item, ast.Constant) else None for item in literals]
+        if not all(type(slot) is str and names.variable_allowed(slot, in_class=True) for slot in slots):
+            self.refuse(node, "name_not_allowed", "__slots__ must be a tuple of literal names", "Write the names.")
+        return node
+
+    def visit_With(self, node: ast.With) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        if _is_object_setattr(node.func):
+            node.func = ast.copy_location(ast.Constant(None), node.func)
+            self.node_contents_visit(node)
+            node.func = ast.copy_location(ast.Name("_object_setattr_", ast.Load()), node.func)
+            return node
+        return self.node_contents_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        """Added for items and attributes. The statement stays what it is, so that target and subscript are evaluated
+        once; an attribute's object must be one that may be written to, which is the agent's own."""
+        if isinstance(node.target, ast.Attribute) and node.target.attr in names.GUARDED:
+            hint = "Assign to it: x.name = x.name + value."
+            self.refuse(node, "attribute_not_allowed", f"{node.target.attr!r} cannot be changed in place", hint)
+        return self.node_contents_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        """Added. Target, annotation and value are checked as in an assignment and in an expression."""
+        return self.node_contents_visit(node)
+
+    # Functions and classes
+
+    @contextmanager
+    def _body(self, *, of_class: bool) -> Iterator[None]:
+        before, self._in_class_body = self._in_class_body, of_class
+        yield
+        self._in_class_body = before
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        """Methods of METHODS may be defined, directly in a class."""
+        self.check_name(node, node.name, allow_magic_methods=True)
+        self.check_function_argument_names(node)
+        body, node.body = node.body, []
+        self.node_contents_visit(node)
+        with self._body(of_class=False):
+            node.body = self._statements(body)
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        self.check_function_argument_names(node)
+        with self._body(of_class=False):
+            return self.node_contents_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        """Bases are checked when the class is made, by the guard that stands for `__build_class__`."""
+        self.check_name(node, node.name)
+        for keyword in node.keywords:
+            if keyword.arg is None or (keyword.arg == "metaclass" and not _is_abstract_meta(keyword.value)):
+                self.refuse(keyword.value, "metaclass_not_allowed", "metaclasses are not available", "Extend abc.ABC.")
+        body, node.body = node.body, []
+        self.node_contents_visit(node)
+        self._classes.append(node.name)
+        with self._body(of_class=True):
+            node.body = self._statements(body)
+        self._classes.pop()
+        return node
+
+    def _statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        done: list[ast.stmt] = []
+        for statement in body:
+            result = self.visit(statement)
+            done += result if isinstance(result, list) else [result] if result is not None else [statement]
+        return done
+
+    def _type_parameter(self, node: Any) -> Any:
+        """Added: `def first[T](items: list[T])`. Binds a name; the bound is an expression like any other."""
+        self.check_name(node, node.name)
+        return self.node_contents_visit(node)
+
+    visit_TypeVar = visit_ParamSpec = visit_TypeVarTuple = _type_parameter
+
+    def visit_TypeAlias(self, node: ast.TypeAlias) -> Any:
+        """Added: `type Pair = tuple[int, int]`. A name bound to an expression."""
+        return self.node_contents_visit(node)
+
+    # match
+
+    def visit_Match(self, node: ast.Match) -> Any:
+        """Added. Patterns compare, index and bind; only class patterns reach attributes (see MatchClass)."""
+        outer, self._hoisted = self._hoisted, []
+        self.node_contents_visit(node)
+        hoisted, self._hoisted = self._hoisted, outer
+        return [*hoisted, node]
+
+    def visit_match_case(self, node: ast.match_case) -> Any:
+        node.pattern = self.visit(node.pattern)
+        if node.guard is not None:
+            node.guard = self.visit(node.guard)
+        node.body = self._statements(node.body)
+        return node
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> Any:
+        """A literal, or Name.attr...: the grammar wants it bare, so only names without a guard of their own."""
+        if isinstance(node.value, ast.Attribute):
+            self._pattern_path(node.value)
+        else:
+            node.value = self.visit(node.value)
+        return node
+
+    def _pattern_path(self, node: ast.expr) -> None:
+        if isinstance(node, ast.Attribute):
+            self._pattern_name(node, node.attr)
+            self._pattern_path(node.value)
+        else:
+            self.visit(node)
+
+    def _pattern_name(self, node: ast.AST, name: str) -> None:
+        if name.startswith("_") or name in names.GUARDED or not names.attribute_allowed(name):
+            hint = "Match without it, and test it in a guard: case x if x.name == ..."
+            self.refuse(node, "attribute_not_allowed", f"attribute {name!r} cannot be matched", hint)
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> Any:
+        """Keywords are attributes with literal names. Positions are read through `__match_args__`, so the class goes
+        through a guard, before the match: the grammar wants a bare name in its place."""
+        self._pattern_path(node.cls)
+        for name in node.kwd_attrs:
+            self._pattern_name(node, name)
+        if node.patterns:
+            self._temporaries += 1
+            temporary = f"_tmp{self._temporaries}_"
+            cls = copy.deepcopy(node.cls)
+            target = ast.copy_location(ast.Name(temporary, ast.Store()), node.cls)
+            guarded = ast.Assign([target], _call("_match_class_", cls, at=node.cls))
+            self._hoisted.append(ast.fix_missing_locations(ast.copy_location(guarded, node.cls)))
+            node.cls = ast.copy_location(ast.Name(temporary, ast.Load()), node.cls)
+        node.patterns = [self.visit(pattern) for pattern in node.patterns]
+        node.kwd_patterns = [self.visit(pattern) for pattern in node.kwd_patterns]
+        return node
+
+    def _capturing(self, node: Any) -> Any:
+        """Binds a name, and has patterns in it."""
+        self.check_name(node, getattr(node, "rest", None) or getattr(node, "name", None))
+        return self.node_contents_visit(node)
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> Any:
+        node.keys = [self.visit(ast.MatchValue(key)).value for key in node.keys]
+        keys, node.keys = node.keys, []
+        self._capturing(node)
+        node.keys = keys
+        return node
+
+    def visit_MatchSingleton(self, node: ast.MatchSingleton) -> Any:
+        return node
+
+    def visit_MatchSequence(self, node: ast.MatchSequence) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_MatchOr(self, node: ast.MatchOr) -> Any:
+        return self.node_contents_visit(node)
+
+    visit_MatchAs = visit_MatchStar = _capturing
+
+    # Module
+
+    def visit_Module(self, node: ast.Module) -> Any:
+        node.body = self._statements(node.body)
+        return node
+
+    def check_import_names(self, node: ast.Import | ast.ImportFrom) -> Any:
+        """Which modules and names exist is checked by static_names; here, what they bind."""
+        for alias in node.names:
+            if alias.name != "*":
+                bound = alias.asname or (
+                    alias.name if isinstance(node, ast.ImportFrom) else alias.name.partition(".")[0]
+                )
+                self.check_name(node, bound)
+        return node
+
+
+def _call(function: str, *args: Any, at: ast.AST) -> ast.Call:
+    node = ast.Call(ast.Name(function, ast.Load()), list(args), [])
+    return ast.fix_missing_locations(ast.copy_location(node, at))
+
+
+def _is_super(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args
+
+
+def _is_object_setattr(node: ast.expr) -> bool:
+    """Added: `object.__setattr__(self, "x", 1)`, how a frozen dataclass sets a field; a guard stands in for it."""
+    return isinstance(node, ast.Attribute) and node.attr == "__setattr__" and ast.unparse(node.value) == "object"
+
+
+def _is_abstract_meta(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).rpartition(".")[2] == "ABCMeta"
+
+
+def _is_main_block(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and not node.orelse
+        and ast.unparse(node.test) in ("__name__ == '__main__'", "'__main__' == __name__")
+    )
+
+
+class RestrictedLanguage:
+    """Python for agents nobody has reviewed. Making one imports all that agents can import: do it before the jail."""
+
+    version = POLICY_VERSION
+
+    def __init__(self, sources: Callable[[], Sources] = Sources) -> None:
+        """`sources` makes the clock and the chance of one run."""
+        self._sources = sources
+        preload()
+
+    def compile(self, source: str) -> CodeType:
+        """Code of a module. Raises `Refused` with every problem that was found."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._compile(source)
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused([syntax_problem(error)]) from None
+
+    def _compile(self, source: str) -> CodeType:
+        tree = ast.parse(source, AGENT_FILE)
+        policy = Policy()
+        # `if __name__ == "__main__":` never holds here, so its body is dropped, not checked.
+        tree.body = [statement for statement in tree.body if not _is_main_block(statement)]
+        problems = list(name_problems(tree, BUILTIN_NAMES))
+        tree = policy.visit(tree)
+        problems += policy.problems
+        if problems:
+            raise Refused(problems)
+        return compile(ast.fix_missing_locations(tree), AGENT_FILE, "exec", dont_inherit=True)
+
+    def globals(self, *, log: Log, test: bool) -> dict[str, Any]:
+        """A new run's namespace: its guards, its modules, its clock."""
+        sources = self._sources()
+        guards = Guards(date_substitutes(sources))
+        printer = Print(log)
+        available = {
+            **make_builtins(guards),
+            "print": printer,
+            "__import__": Importer(guards, sources, printer),
+        }
+        guarded = {
+            "_getattr_": guarded_getattr,
+            "_getspecial_": guards.special,
+            "_write_": guards.write,
+            "_match_class_": guards.match_class,
+            "_object_setattr_": guards.object_setattr,
+        }
+        return agent_module({"__builtins__": available, **guarded}, log=log, test=test)
