@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import typer
 
-from service.console import Exit, Output, fail, fail_with_problem, print_json, print_table, printable, say
+from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, print_table, printable, say
 
 
 @dataclass(frozen=True, slots=True)

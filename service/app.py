@@ -1,0 +1,185 @@
+"""Where the parts are put together: settings -> host -> application. The one place that knows the adapters."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from sandbox.job import Engine, SandboxUnavailable
+from sandbox.restricted.engine import RestrictedEngine
+from service import problems
+from service.agents.routes import router as agents_router
+from service.auth import TokenVerifier
+from service.capabilities.registry import Registry, standard_registry
+from service.database.embedded import EmbeddedPostgres
+from service.database.gateway import Database, DatabaseError
+from service.database.migrations import migrate
+from service.database.postgres import PostgresDatabase
+from service.edge import Edge, InFlight
+from service.host import Host
+from service.jwks import RemoteKeys
+from service.local import ISSUER, LocalIdentity, local_secret_key
+from service.operations.readiness import ReadinessProbe
+from service.operations.routes import VERSION
+from service.operations.routes import router as operations_router
+from service.problem_docs import finish_openapi
+from service.runs.routes import router as runs_router
+from service.runs.signature import RecordSigner
+from service.settings import SecretKey, Settings, SettingsError, parse_secret_keys
+from service.tokens import KeyVerifier, Rules, SecretVerifier
+
+log = structlog.get_logger("agenthost.host")
+
+_LAST_RECORDS_SECONDS: Final = 5.0
+
+
+class CannotStart(Exception):
+    """The host cannot serve. The message tells the operator what is missing and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Parts that the caller of create_app brings along; what is None is made from the settings."""
+
+    database: Database | None = None
+    engines: Mapping[str, Engine] | None = None
+    verifier: TokenVerifier | None = None
+    capabilities: Registry | None = None
+    signer: RecordSigner | None = None
+
+
+def create_app(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    engines: Mapping[str, Engine] | None = None,
+    verifier: TokenVerifier | None = None,
+    capabilities: Registry | None = None,
+    signer: RecordSigner | None = None,
+) -> FastAPI:
+    """The application. Its lifespan starts the parts, given or made, and raises CannotStart when one refuses."""
+    given = Given(database=database, engines=engines, verifier=verifier, capabilities=capabilities, signer=signer)
+    in_flight = InFlight()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with running_host(settings, given) as app.state.host:
+                yield
+                # Runs that the stop has cancelled still record how they ended.
+                await in_flight.wait(_LAST_RECORDS_SECONDS)
+        except CannotStart as error:
+            app.state.refusal = str(error)
+            raise
+
+    app = FastAPI(
+        title="agenthost",
+        summary="Runs agents - Python nobody has reviewed - behind URLs.",
+        version=VERSION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.readiness = ReadinessProbe()
+    app.state.refusal = None
+    app.add_middleware(Edge, in_flight=in_flight, url_bytes=settings.limit_url_bytes)
+    problems.install(app)
+    for router in (operations_router, runs_router, agents_router):
+        app.include_router(router)
+    _describe(app)
+    return app
+
+
+@asynccontextmanager
+async def running_host(settings: Settings, given: Given) -> AsyncIterator[Host]:
+    """All parts, started; stopped on the way out, the engines before the database they are recorded in."""
+    async with AsyncExitStack() as stack:
+        try:
+            host = await _assemble(settings, given, stack)
+        except (SandboxUnavailable, DatabaseError, SettingsError) as error:
+            raise CannotStart(str(error)) from error
+        yield host
+
+
+async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> Host:
+    verifier, identity = await verifier_of(settings, stack)
+    database = given.database or await database_of(settings, stack)
+    await _start(database, stack)
+    engines = engines_of(settings) if given.engines is None else given.engines
+    for engine in engines.values():
+        await _start(engine, stack)
+    return Host(
+        settings=settings,
+        database=database,
+        engines=engines,
+        verifier=given.verifier or verifier,
+        capabilities=given.capabilities or standard_registry(),
+        signer=given.signer or RecordSigner(_secret_keys(settings)),
+        identity=identity,
+    )
+
+
+async def _start(part: Database | Engine | RemoteKeys, stack: AsyncExitStack) -> None:
+    stack.push_async_callback(part.stop)
+    await part.start()
+
+
+async def verifier_of(settings: Settings, stack: AsyncExitStack) -> tuple[TokenVerifier, LocalIdentity | None]:
+    """Who is believed: the project's shared secret, its published keys, or this host's own key."""
+    issuer = f"{settings.supabase_url}/auth/v1" if settings.supabase_url else None
+    rules = Rules(issuer=issuer, allow_anonymous=settings.allow_anonymous)
+    if settings.supabase_jwt_secret is not None:
+        return SecretVerifier(settings.supabase_jwt_secret.get_secret_value(), rules), None
+    if settings.jwks_url is not None:
+        keys = RemoteKeys(settings.jwks_url)
+        await _start(keys, stack)
+        return KeyVerifier(keys, rules), None
+    identity = LocalIdentity.in_directory(settings.data_dir)
+    return KeyVerifier(identity, Rules(issuer=ISSUER, allow_anonymous=settings.allow_anonymous)), identity
+
+
+async def database_of(settings: Settings, stack: AsyncExitStack) -> Database:
+    """The configured Postgres, or in local mode the embedded one, brought to this code's schema."""
+    if settings.database_url is not None:
+        return PostgresDatabase(settings.database_url.get_secret_value())
+    if not settings.local_mode:
+        raise CannotStart(
+            "SUPABASE_URL is set and DATABASE_URL is not. Set DATABASE_URL to the project's Postgres with the login "
+            "agenthost_api, which `agenthost migrate` makes."
+        )
+    embedded = EmbeddedPostgres(settings.data_dir)
+    stack.push_async_callback(embedded.stop)
+    connections = await embedded.start()
+    await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    return PostgresDatabase(connections.serving_dsn)
+
+
+def engines_of(settings: Settings) -> Mapping[str, Engine]:
+    """The engines of this machine, by name, not started."""
+    return {
+        "restricted": RestrictedEngine(limits=settings.sandbox_limits(), allow_weaker=settings.sandbox_allow_weaker)
+    }
+
+
+def _secret_keys(settings: Settings) -> tuple[SecretKey, ...]:
+    if settings.secret_keys is not None:
+        return parse_secret_keys(settings.secret_keys.get_secret_value())
+    if not settings.local_mode:
+        log.warning("secret_keys_local", advice="Set AGENTHOST_SECRET_KEYS to the same keys on every replica.")
+    return (local_secret_key(settings.data_dir),)
+
+
+def _describe(app: FastAPI) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=app.openapi_tags
+            )
+            app.openapi_schema = finish_openapi(document)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,151 @@
+"""The command line: agenthost up | token | doctor | migrate | check | run | runs | logs.
+
+Exit codes: 0 done; 1 failed, or the host could not serve; 2 wrong usage; 3 the agent failed; 4 no host answers.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from service.commands import client
+from service.commands.console import Exit, Output, fail, say
+from service.local import DEMO_EMAIL, DEMO_USER_ID, LocalIdentity, user_of_email
+from service.logs import configure_logs
+from service.settings import Settings, SettingsError, read_settings
+
+app = typer.Typer(
+    name="agenthost",
+    help="Hosts agents - Python nobody has reviewed - behind URLs, for many users who do not trust each other.",
+    epilog="Exit codes: 0 done, 1 failed or not able to serve, 2 wrong usage, 3 the agent failed, 4 no host answers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How data is written.")]
+UrlOption = Annotated[str | None, typer.Option(help="Address of the host; by default the local one.")]
+TokenOption = Annotated[str | None, typer.Option(help="Whose token to use; by default the local demo user's.")]
+
+
+def main() -> None:
+    """The entry point."""
+    configure_logs(terminal=sys.stderr.isatty())
+    try:
+        app()
+    except SettingsError as error:
+        say(f"Error: {error}")
+        sys.exit(Exit.FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(help="Port to listen on, instead of AGENTHOST_PORT.")] = None,
+) -> None:
+    """Start the host; with nothing configured, with a Postgres, a demo user and keys of its own."""
+    from service.commands.up import serve
+
+    sys.exit(serve(read_settings() if port is None else read_settings(port=port)))
+
+
+@app.command()
+def token(
+    user: Annotated[UUID | None, typer.Option(help="Id of the user.")] = None,
+    email: Annotated[str | None, typer.Option(help="Address of the user; without --user it stands for one.")] = None,
+) -> None:
+    """Print a local user's token, by default the demo user's."""
+    settings = read_settings()
+    typer.echo(_mint(settings, user, email))
+
+
+@app.command()
+def migrate(
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Give the serving login a new password and print its DATABASE_URL.")
+    ] = False,
+) -> None:
+    """Bring the database of AGENTHOST_MIGRATE_URL to this version, and make the login that serves."""
+    from service.commands.migrate import migrate_database
+
+    sys.exit(asyncio.run(migrate_database(read_settings(), new_password=new_password)))
+
+
+@app.command("doctor")
+def run_doctor(output: OutputOption = Output.TEXT) -> None:
+    """Say what works and what does not, with a fix each. Exit code 1 when the host could not serve."""
+    from service.commands.doctor import examine
+
+    sys.exit(asyncio.run(examine(output)))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Python source of an agent; - reads standard input.")],
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Check an agent's code as the host would, in a sandbox, without storing or running it."""
+    from service.commands.check import check_source
+
+    sys.exit(asyncio.run(check_source(read_settings(), file, output)))
+
+
+@app.command("run")
+def run_agent(
+    name: Annotated[str, typer.Argument(help="Name of the agent.")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its input.")] = None,
+    test: Annotated[bool, typer.Option("--test", help="A dry run: nothing acts.")] = False,
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Run an agent. Its output goes to standard output, its logs and effects to standard error."""
+    client.run_agent(_connection(url, token), name, arguments or [], test=test, output=output)
+
+
+@app.command()
+def runs(
+    agent: Annotated[str | None, typer.Option(help="Only runs of this agent.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most this many.")] = 20,
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """List the newest runs."""
+    client.list_runs(_connection(url, token), agent=agent, limit=limit, output=output)
+
+
+@app.command()
+def logs(
+    run: Annotated[str, typer.Argument(help="Id of the run.")],
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Print what an agent printed during a run."""
+    client.show_logs(_connection(url, token), run, output=output)
+
+
+def _mint(settings: Settings, user: UUID | None = None, email: str | None = None) -> str:
+    if settings.jwks_url is not None or settings.supabase_jwt_secret is not None:
+        fail("The users of this host are its identity provider's.", hint="Sign in there and use the token you get.")
+    if user is None and email is None:
+        user, email = DEMO_USER_ID, DEMO_EMAIL
+    if user is None:
+        user = user_of_email(email or "")
+    return LocalIdentity.in_directory(settings.data_dir).mint(user, email)
+
+
+def _connection(url: str | None, token: str | None) -> client.Connection:
+    settings = read_settings()
+    if url is None and settings.port == 0:
+        fail("AGENTHOST_PORT is 0, so the host may be on any port.", hint="Say --url http://...", code=Exit.USAGE)
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    # A run answers when it has ended: wait a little longer than the longest.
+    return client.Connection(
+        url or f"http://{here}:{settings.port}", token or _mint(settings), settings.limit_wall_seconds + 30
+    )

@@ -1,0 +1,143 @@
+"""`agenthost doctor`: what works here and what does not, a sentence and a fix each."""
+
+import asyncio
+import platform
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+
+import typer
+
+from sandbox.job import SandboxUnavailable
+from service.app import CannotStart, database_of, engines_of, verifier_of
+from service.commands.console import Exit, Output, print_json
+from service.database.gateway import DatabaseError, DatabaseUnfit
+from service.serving import CannotListen, listening_socket
+from service.settings import Settings, SettingsError, read_settings
+
+_AGENT = 'def run(name: str = "World"):\n    return {"message": f"Hello, {name}"}\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `needed`: without it the host could not serve."""
+
+    name: str
+    works: bool
+    says: str
+    fix: str = ""
+    needed: bool = True
+
+
+async def examine(output: Output) -> Exit:
+    """Look at everything that `up` needs and print a finding each; FAILED when something needed does not work."""
+    findings = [finding async for finding in _findings()]
+    if output is Output.JSON:
+        print_json({"ok": _could_serve(findings), "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.works else "FAIL" if finding.needed else "note"
+            typer.echo(f"{mark}  {finding.name:<10}  {finding.says}")
+            if not finding.works and finding.fix:
+                typer.echo(f"{'':<18}{finding.fix}")
+    return Exit.OK if _could_serve(findings) else Exit.FAILED
+
+
+def _could_serve(findings: list[Finding]) -> bool:
+    return all(finding.works or not finding.needed for finding in findings)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        yield Finding("settings", False, str(error), "Correct the variable, or unset it.")
+        return
+    mode = "nothing is configured, so the host brings its own Postgres" if settings.local_mode else "read"
+    yield Finding("settings", True, f"{mode[0].upper()}{mode[1:]}.")
+    for warning in settings.warnings():
+        yield Finding("settings", False, warning, needed=False)
+    yield _python()
+    yield _port(settings)
+    yield await _keys(settings)
+    yield await _database(settings)
+    yield await _engine(settings)
+
+
+def _python() -> Finding:
+    fits = sys.version_info >= (3, 12) and sys.platform == "linux"
+    return Finding(
+        "python",
+        fits,
+        f"Python {platform.python_version()} on {platform.system()} {platform.release()}.",
+        "The sandbox needs Linux and Python 3.12 or newer.",
+    )
+
+
+def _port(settings: Settings) -> Finding:
+    try:
+        listening_socket(settings).close()
+    except CannotListen as error:
+        return Finding("port", False, str(error), "If a host is already running there, all is well.", needed=False)
+    return Finding("port", True, f"{settings.host} port {settings.port} is free.")
+
+
+async def _keys(settings: Settings) -> Finding:
+    async with AsyncExitStack() as stack:
+        try:
+            verifier, identity = await verifier_of(settings, stack)
+        except SettingsError as error:
+            return Finding("keys", False, f"{error}.")
+        if identity is not None:
+            return Finding("keys", True, f"Tokens are signed by this host's own key {identity.kid[:8]}.")
+        if settings.supabase_jwt_secret is not None:
+            return Finding("keys", True, "Tokens are checked with SUPABASE_JWT_SECRET (HS256).")
+        return Finding(
+            "keys",
+            verifier.ready,
+            f"Keys of tokens {'were' if verifier.ready else 'could not be'} fetched from {settings.jwks_url}.",
+            "See that the address answers a key set, and that it can be reached from here.",
+        )
+
+
+async def _database(settings: Settings) -> Finding:
+    async with AsyncExitStack() as stack:
+        try:
+            database = await database_of(settings, stack)
+            stack.push_async_callback(database.stop)
+            await database.start()
+            status = await database.status()
+        except DatabaseUnfit as error:
+            running = "is running on the data directory" in str(error)
+            return Finding("database", False, f"{error}.", needed=not running)
+        except (DatabaseError, CannotStart) as error:
+            return Finding("database", False, f"{error}.", "See that DATABASE_URL is right and Postgres is up.")
+        return Finding("database", status.ready, f"Postgres answers: {status.detail}.", "Run `agenthost migrate`.")
+
+
+async def _engine(settings: Settings) -> Finding:
+    engine = engines_of(settings)["restricted"]
+    try:
+        await engine.start()
+        try:
+            async with asyncio.timeout(30):
+                checked = await engine.check(_AGENT)
+            status = engine.status()
+        finally:
+            await engine.stop()
+    except (SandboxUnavailable, TimeoutError) as error:
+        return Finding("sandbox", False, f"{error or 'It does not answer'}.", _SANDBOX_FIX)
+    if checked.problems:
+        return Finding("sandbox", False, f"A plain agent is refused: {checked.problems[0].message}.")
+    layers = f"Layers in force: {', '.join(status.isolation)}."
+    if status.missing:
+        return Finding("sandbox", False, f"{layers} Missing: {', '.join(status.missing)}.", _SANDBOX_FIX, needed=False)
+    return Finding("sandbox", True, layers)
+
+
+_SANDBOX_FIX = (
+    "Agents are kept in by Linux namespaces, seccomp and limits of resources. Where user namespaces are switched off, "
+    "allow them (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0); "
+    "in a container allow the system calls unshare, mount, umount2 and pivot_root."
+)
