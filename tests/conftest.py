@@ -5,6 +5,10 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.postgres import cloned as cloned
+from tests.postgres import database as database
+from tests.postgres import postgres as postgres
+
 REQUIRE_ALL = bool(os.environ.get("AGENTHOST_TEST_REQUIRE_ALL"))
 
 

@@ -1,7 +1,9 @@
 """The port to Postgres: five verbs, each always *as a caller*. No verb works without one.
 
-Two implementations (`postgres.py` now, `supabase.py` later) answer alike: rows are JSON objects as PostgREST writes them
-(uuid and timestamps as text), everything is in the schema `agenthost`.
+Two implementations (`postgres.py` now, `supabase.py` later) answer alike: rows are JSON objects as PostgREST writes
+them (uuid and timestamps as text), everything is in the schema `agenthost`. Values go in as JSON has them; UUID, Decimal
+and datetime are taken too. Names of tables, columns and functions come from code, never from a request: a name that is not
+plain is a ValueError.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +42,11 @@ class Invalid(DatabaseError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """It cannot be reached, or did not answer in time: try again later."""
+    """It cannot be reached, or did not answer in time: try again later. What was asked for may have happened."""
+
+
+class DatabaseUnfit(DatabaseError):
+    """The host must not serve from this database, or cannot. The message is for the operator and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,18 @@ class Database(Protocol):
         """Rows that the caller's policies let them see. `order` is a column, with " desc" behind it for descending."""
         ...
 
-    async def insert(self, caller: Caller, table: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]: ...
+    async def insert(self, caller: Caller, table: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """All rows or none; they have the same columns. The rows as stored."""
+        ...
 
-    async def update(self, caller: Caller, table: str, values: Mapping[str, Any], *, where: Where) -> list[Row]: ...
+    async def update(self, caller: Caller, table: str, values: Mapping[str, Any], *, where: Where) -> list[Row]:
+        """The rows as they are now; none when no row is the caller's to change. `where` is required."""
+        ...
 
-    async def delete(self, caller: Caller, table: str, *, where: Where) -> list[Row]: ...
+    async def delete(self, caller: Caller, table: str, *, where: Where) -> list[Row]:
+        """The rows as they were. `where` is required."""
+        ...
 
     async def call(self, caller: Caller, function: str, **arguments: Any) -> Any:
-        """A function of the schema, by named arguments, in one transaction; its result as JSON."""
+        """A function of the schema, by named arguments, in one transaction; its result as JSON. None is SQL's null."""
         ...

@@ -1,0 +1,16 @@
+-- Which functions a user may call; every other one nobody may (PostgreSQL lets everybody call new ones).
+
+revoke all on all functions in schema agenthost, agenthost_private from public, anon, authenticated;
+
+grant execute on function
+  agenthost.begin_run, agenthost.finish_run, agenthost.recorded_run,
+  agenthost.kv_get, agenthost.kv_set, agenthost.kv_increment, agenthost.kv_delete, agenthost.kv_list,
+  agenthost.take_quota, agenthost.schema_version, agenthost.uuid_v7
+to authenticated;
+
+-- What the functions above and the check constraints call in the caller's name; the schema is not exposed over REST.
+grant execute on function
+  agenthost_private.admit_run, agenthost_private.lease_run, agenthost_private.release_run, agenthost_private.prune_runs,
+  agenthost_private.rows_kept, agenthost_private.kv_expiry, agenthost_private.kv_has_room,
+  agenthost_private.fits(jsonb, int), agenthost_private.fits(json, int)
+to authenticated;

@@ -1,0 +1,2 @@
+-- Rows for local development with `supabase start`. Users come from Auth: sign up first, then use agenthost's API.
+-- Nothing is needed here: the migrations and policies are complete without it.

@@ -1,0 +1,102 @@
+"""A real Postgres for tests: one embedded server a session, and for each test that asks a clone of a migrated database.
+
+`postgres` is the server, `cloned` the addresses of a clone, `database` the port on it, `someone()` a new caller.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from service.auth import Caller
+from service.database.embedded import EmbeddedPostgres
+from service.database.migrations import migrate
+from service.database.postgres import PostgresDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Two ways into one database: as the owner of its tables, and as the login that serves."""
+
+    owner_dsn: str
+    serving_dsn: str
+
+    async def owner(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        return await psycopg.AsyncConnection.connect(self.owner_dsn, autocommit=True)
+
+
+@dataclass(slots=True)
+class Server:
+    """The session's Postgres. Its own database is the migrated template and nobody connects to it."""
+
+    addresses: Addresses
+    data_dir: Path
+    _numbers: "count[int]" = field(default_factory=count)
+
+    async def clone(self) -> Addresses:
+        return await self._create(f"clone_{next(self._numbers)}", "agenthost")
+
+    async def empty(self) -> Addresses:
+        """A database with nothing in it."""
+        return await self._create(f"empty_{next(self._numbers)}", "template1")
+
+    async def drop(self, addresses: Addresses) -> None:
+        await self._maintain(f"drop database {_name(addresses.owner_dsn)} with (force)")
+
+    async def _create(self, name: str, template: str) -> Addresses:
+        await self._maintain(f"create database {name} template {template}")
+        return Addresses(_renamed(self.addresses.owner_dsn, name), _renamed(self.addresses.serving_dsn, name))
+
+    async def _maintain(self, command: str) -> None:
+        dsn = _renamed(self.addresses.owner_dsn, "postgres")
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            await connection.execute(command.encode())
+
+
+def _renamed(dsn: str, name: str) -> str:
+    return dsn.replace("@/agenthost?", f"@/{name}?")
+
+
+def _name(dsn: str) -> str:
+    return dsn.partition("@/")[2].partition("?")[0]
+
+
+def someone(user_id: UUID | None = None, **claims: object) -> Caller:
+    """A caller as a verified token would say: somebody new, unless told who."""
+    user = user_id or uuid4()
+    return Caller(
+        user_id=user,
+        claims={"sub": str(user), "role": "authenticated", **claims},
+        token="",
+        expires_at=time.time() + 3600,
+    )
+
+
+@pytest.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    data_dir = tmp_path_factory.mktemp("postgres")
+    embedded = EmbeddedPostgres(data_dir)
+    connections = await embedded.start()
+    await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    yield Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)
+    await embedded.stop()
+
+
+@pytest.fixture
+async def cloned(postgres: Server) -> AsyncIterator[Addresses]:
+    addresses = await postgres.clone()
+    yield addresses
+    await postgres.drop(addresses)
+
+
+@pytest.fixture
+async def database(cloned: Addresses) -> AsyncIterator[PostgresDatabase]:
+    started = PostgresDatabase(cloned.serving_dsn)
+    await started.start()
+    yield started
+    await started.stop()
