@@ -1,6 +1,6 @@
 """What goes into a sandbox and what comes out: frozen values, no behaviour.
 
-Guest failure is an `Outcome` or a `Checked` with problems; host failure is a `SandboxUnavailable`. Nothing else crosses.
+Guest failure is an `Outcome` or a `Checked` with problems; host failure is `SandboxUnavailable`. Nothing else crosses.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +26,7 @@ FailureCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason why a source was refused. `line` counts from 1, `column` from 0 (as `ast` does); 0 and 0 = whole file."""
+    """One reason why a source was refused. `line` counts from 1, `column` from 0 (as in `ast`); 0, 0: the file."""
 
     line: int
     column: int
@@ -76,7 +76,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a call. With `error` ({"type", "message"}) the guest raises that exception, else it gets `result`."""
+    """The answer to a call. With `error` ({"type", "message"}) the guest raises it, else it gets `result`."""
 
     result: Any = None
     error: Mapping[str, str] | None = None
@@ -128,7 +128,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """Can this engine take a run now? `isolation` names the layers in force; `missing` those that should be and are not."""
+    """Can this engine take a run now? `isolation` names the layers in force, `missing` those that should be."""
 
     name: str
     ready: bool
@@ -157,5 +157,5 @@ class Engine(Protocol):
         ...
 
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
-        """One job in a sandbox that is used once. Cancelling kills the guest and re-raises once nothing of it is left."""
+        """One job in a sandbox used once. Cancelling kills the guest and re-raises when nothing of it is left."""
         ...

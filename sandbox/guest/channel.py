@@ -1,0 +1,73 @@
+"""The guest's end of the wire: one descriptor, `read` and `write`, nothing else."""
+
+import os
+import time
+from typing import Any
+
+from sandbox import wire
+
+IMMEDIATE_LOG_FRAMES = 200
+BATCH_BYTES = 8 * 1024
+BATCH_SECONDS = 0.05
+
+
+class Channel:
+    """Frames over one descriptor. Log lines go out at once while they are few, then in batches."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.frame_bytes = wire.REPLY_BYTES
+        self.log_bytes = wire.REPLY_BYTES
+        self._lines: list[str] = []
+        self._line_bytes = 0
+        self._log_frames = 0
+        self._flushed_at = 0.0
+
+    def read_exactly(self, size: int) -> bytes:
+        """Raises EOFError when the host is gone."""
+        parts = []
+        while size:
+            part = os.read(self._descriptor, min(size, 1 << 20))
+            if not part:
+                raise EOFError("the host closed the channel")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def receive(self) -> dict[str, Any]:
+        (size,) = wire.LENGTH.unpack(self.read_exactly(wire.LENGTH.size))
+        return wire.decode(self.read_exactly(size))
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Log lines first. Raises ValueError for what is too long or not JSON here, before writing any of it."""
+        frame = wire.encode(message)
+        if len(frame) > self.frame_bytes:
+            raise ValueError(f"it is {len(frame)} bytes long; at most {self.frame_bytes} are allowed")
+        self._write(frame, flush=True)
+
+    def log(self, text: str) -> None:
+        """One entry of the log. What JSON cannot hold becomes U+FFFD; the host counts, and ends what logs too much."""
+        line = text[: self.log_bytes].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        self._lines.append(line)
+        self._line_bytes += len(line)
+        if (
+            self._log_frames < IMMEDIATE_LOG_FRAMES
+            or self._line_bytes > BATCH_BYTES
+            or time.monotonic() - self._flushed_at > BATCH_SECONDS
+        ):
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._lines:
+            return
+        lines, self._lines, self._line_bytes = self._lines, [], 0
+        self._log_frames += 1
+        self._flushed_at = time.monotonic()
+        self._write(wire.encode({"kind": "log", "lines": lines}))
+
+    def _write(self, frame: bytes, *, flush: bool = False) -> None:
+        if flush:
+            self._flush()
+        view = memoryview(frame)
+        while view:
+            view = view[os.write(self._descriptor, view) :]

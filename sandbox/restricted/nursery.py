@@ -1,0 +1,295 @@
+"""The host's end of a zygote: keeps children parked ahead of need, hands each out once, learns how each ended.
+
+One `Nursery` owns one zygote process at a time and replaces it: after so many runs, because all its children share a
+hash secret and a memory layout, and at once when it dies.
+"""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.job import SandboxUnavailable
+
+START_SECONDS = 15.0
+TAKE_SECONDS = 10.0
+REAP_SECONDS = 3.0
+RESTART_PAUSE_SECONDS = 0.2
+_DATAGRAM_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a child ended, as the kernel told the zygote. `status` is a wait status; None when the zygote died first."""
+
+    status: int | None
+    cpu_ms: float = 0.0
+    max_rss_bytes: int = 0
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        return None if not self.status or self.status & 127 == 0 else signal.Signals(self.status & 127)
+
+
+@dataclass(eq=False)
+class Child:
+    """A parked guest: a socket to it, and the future of its end."""
+
+    zygote: "ZygoteProcess"
+    pid: int
+    connection: socket.socket
+    ended: "asyncio.Future[Exit]"
+
+    def kill(self) -> None:
+        self.zygote.order({"kill": self.pid})
+
+    async def finish(self) -> Exit:
+        """Hang up and wait until nothing of the child is left; a child that lingers is killed, then its zygote."""
+        self.connection.close()
+        for drastic in (self.kill, self.zygote.kill):
+            done, _ = await asyncio.wait({self.ended}, timeout=REAP_SECONDS)
+            if done:
+                break
+            drastic()
+        return await self.ended
+
+
+@dataclass(eq=False)
+class ZygoteProcess:
+    """One zygote, from start to end. `ready` resolves with what it says of itself, or with why it could not start."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    ready: "asyncio.Future[dict[str, Any]]"
+    pending: int = 0
+    handed_out: int = 0
+    retired: bool = False
+    dead: bool = False
+    children: dict[int, Child] = field(default_factory=dict)
+    bare: "asyncio.Future[None] | None" = None
+
+    def order(self, message: dict[str, Any]) -> None:
+        if not self.dead:
+            try:
+                self.control.send(json.dumps(message).encode())
+            except OSError:
+                self.kill()
+
+    def kill(self) -> None:
+        """The stub first: its end is the end of every process in the jail."""
+        self.process.kill()
+
+
+class Nursery:
+    """Parked children of the current zygote. All methods belong to one event loop."""
+
+    def __init__(self, *, options: dict[str, Any], parked: int, recycle_runs: int) -> None:
+        self._options = options
+        self._target = parked
+        self._recycle_runs = recycle_runs
+        self._parked: asyncio.Queue[Child] = asyncio.Queue()
+        self._unfiltered: asyncio.Queue[Child] = asyncio.Queue()
+        self._waiting = 0
+        self._zygotes: set[ZygoteProcess] = set()
+        self._current: ZygoteProcess | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._closed = False
+        self.trouble: str | None = "not started"
+
+    async def start(self) -> dict[str, Any]:
+        """Start the first zygote. What it says of itself; SandboxUnavailable when it cannot build the jail."""
+        self._closed = False
+        self._current = await self._spawn()
+        self.trouble = None
+        self._fill()
+        return self._current.ready.result()
+
+    async def stop(self) -> None:
+        """End every zygote, and with them every child. Runs still in flight end as the zygote's death does."""
+        self._closed = True
+        self.trouble = "stopped"
+        if self._replacing is not None:
+            self._replacing.cancel()
+        for zygote in list(self._zygotes):
+            zygote.kill()
+        while self._zygotes:  # noqa: ASYNC110 - each is buried by its own end of file
+            await asyncio.sleep(0.005)
+
+    async def take(self) -> Child:
+        """A parked child, to be used once. Waits for one under load; SandboxUnavailable when none comes."""
+        self._waiting += 1
+        try:
+            if self._parked.empty():
+                self._fill()
+            async with asyncio.timeout(TAKE_SECONDS):
+                child = await self._parked.get()
+                while child.ended.done():
+                    child = await self._parked.get()
+        except TimeoutError:
+            reason = self.trouble or f"none became free within {TAKE_SECONDS:.0f} s"
+            raise SandboxUnavailable(f"there is no sandbox to run in: {reason}") from None
+        finally:
+            self._waiting -= 1
+        child.zygote.handed_out += 1
+        if child.zygote.handed_out == self._recycle_runs:
+            self._replace()
+        self._fill()
+        return child
+
+    async def take_unfiltered(self) -> Child:
+        """A child without the system call filter, for the self-test of the other layers. Never for a tenant's job."""
+        self._zygote().order({"fork": 1, "filter": False})
+        async with asyncio.timeout(TAKE_SECONDS):
+            return await self._unfiltered.get()
+
+    async def bare_fork(self) -> None:
+        """Have the zygote fork a child that exits at once, and wait for it: the yardstick of the benchmarks."""
+        zygote = self._zygote()
+        zygote.bare = asyncio.get_running_loop().create_future()
+        zygote.order({"bare": True})
+        await zygote.bare
+
+    def _zygote(self) -> ZygoteProcess:
+        if self._current is None or self._current.dead:
+            raise SandboxUnavailable(self.trouble or "the zygote is being replaced")
+        return self._current
+
+    def _fill(self) -> None:
+        zygote = self._current
+        if zygote is None or zygote.dead:
+            return
+        wanted = self._target + self._waiting - self._parked.qsize() - zygote.pending
+        if wanted > 0:
+            zygote.pending += wanted
+            zygote.order({"fork": wanted, "filter": True})
+
+    async def _spawn(self) -> ZygoteProcess:
+        """A new zygote that is ready. SandboxUnavailable, with the layer that could not be put up."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            ours.setblocking(False)
+            command = [sys.executable, "-I", "-m", "sandbox.restricted.zygote", str(theirs.fileno())]
+            process = subprocess.Popen(  # noqa: ASYNC220 - a vfork; the zygote's own start is awaited below
+                [*command, json.dumps(self._options)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                env={"LC_ALL": "C.UTF-8", "TZ": "UTC0"},
+            )
+        zygote = ZygoteProcess(process, ours, loop.create_future())
+        self._zygotes.add(zygote)
+        loop.add_reader(ours.fileno(), self._listen, zygote)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await asyncio.shield(zygote.ready)
+        except BaseException as error:
+            zygote.kill()
+            if isinstance(error, TimeoutError):
+                raise SandboxUnavailable(f"the zygote was not ready within {START_SECONDS:.0f} s") from None
+            raise
+        return zygote
+
+    def _replace(self) -> None:
+        """Start another zygote beside the current one, if none is starting yet."""
+        if not self._closed and (self._replacing is None or self._replacing.done()):
+            self._replacing = asyncio.get_running_loop().create_task(self._replaced())
+
+    async def _replaced(self) -> None:
+        pause = RESTART_PAUSE_SECONDS
+        while True:
+            try:
+                fresh = await self._spawn()
+                break
+            except SandboxUnavailable as error:
+                self.trouble = str(error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        old, self._current, self.trouble = self._current, fresh, None
+        self._fill()
+        if old is not None and not old.dead:
+            old.retired = True
+            self._drop_parked(lambda child: child.zygote is old)
+            self._bury_if_idle(old)
+
+    def _drop_parked(self, unwanted: Callable[[Child], bool]) -> None:
+        for _ in range(self._parked.qsize()):
+            child = self._parked.get_nowait()
+            if unwanted(child):
+                child.connection.close()
+            else:
+                self._parked.put_nowait(child)
+
+    def _bury_if_idle(self, zygote: ZygoteProcess) -> None:
+        if zygote.retired and not zygote.children:
+            zygote.kill()
+
+    def _listen(self, zygote: ZygoteProcess) -> None:
+        """Datagrams of one zygote. Its end of file is its end."""
+        for _ in range(64):
+            try:
+                data, descriptors, _, _ = socket.recv_fds(zygote.control, _DATAGRAM_BYTES, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                self._lost(zygote)
+                return
+            self._hear(zygote, json.loads(data), descriptors)
+
+    def _hear(self, zygote: ZygoteProcess, message: dict[str, Any], descriptors: list[int]) -> None:
+        match message:
+            case {"parked": pid, "filter": filtered}:
+                self._park(zygote, pid, filtered, socket.socket(fileno=descriptors[0]))
+            case {"exited": pid, "status": status, "cpu_ms": cpu_ms, "max_rss_bytes": max_rss_bytes}:
+                child = zygote.children.pop(pid)
+                if not child.ended.done():
+                    child.ended.set_result(Exit(status, cpu_ms, max_rss_bytes))
+                self._bury_if_idle(zygote)
+            case {"ready": _}:
+                zygote.ready.set_result(message)
+            case {"failed": layer, "message": reason}:
+                zygote.ready.set_exception(SandboxUnavailable(f"the jail's layer {layer!r} cannot be put up: {reason}"))
+            case {"bare": True} if zygote.bare is not None:
+                zygote.bare.set_result(None)
+
+    def _park(self, zygote: ZygoteProcess, pid: int, filtered: bool, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        child = Child(zygote, pid, connection, asyncio.get_running_loop().create_future())
+        zygote.children[pid] = child
+        if not filtered:
+            self._unfiltered.put_nowait(child)
+            return
+        zygote.pending -= 1
+        if zygote.retired:
+            connection.close()
+        else:
+            self._parked.put_nowait(child)
+
+    def _lost(self, zygote: ZygoteProcess) -> None:
+        """It died, or was killed: so did all its children. A successor is started unless there is one."""
+        asyncio.get_running_loop().remove_reader(zygote.control.fileno())
+        zygote.dead = True
+        zygote.control.close()
+        zygote.kill()
+        zygote.process.wait()
+        self._zygotes.discard(zygote)
+        if not zygote.ready.done():
+            zygote.ready.set_exception(SandboxUnavailable("the zygote died while it was starting"))
+        if zygote.bare is not None and not zygote.bare.done():
+            zygote.bare.set_exception(SandboxUnavailable("the zygote died"))
+        for child in zygote.children.values():
+            if not child.ended.done():
+                child.ended.set_result(Exit(None))
+        zygote.children.clear()
+        self._drop_parked(lambda child: child.ended.done())
+        if zygote is self._current and not self._closed:
+            self.trouble = "the zygote died and is being replaced"
+            self._replace()
