@@ -1,0 +1,77 @@
+"""`python -m benchmarks [--quick]`: measure, print, write benchmarks/RESULTS.md. Exit code 1: a target is missed."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from benchmarks import handover, http
+from benchmarks.handover import Handover
+from benchmarks.host import running_host
+from benchmarks.http import Pair
+from benchmarks.measure import Target, machine, table
+
+RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> int:
+    quick = "--quick" in sys.argv[1:]
+    print("measuring the engine ...", file=sys.stderr)
+    engine = uvloop.run(handover.measure(rounds=50 if quick else 1000))
+    print("measuring HTTP ...", file=sys.stderr)
+    with running_host() as host:
+        pairs = uvloop.run(http.measure(host, requests=200 if quick else 4000))
+    targets = reached(engine, pairs)
+    text = report(engine, pairs, targets)
+    print(text)
+    if not quick:
+        RESULTS.write_text(text)
+    return 0 if quick or all(target.met for target in targets) else 1
+
+
+def reached(engine: Handover, pairs: list[Pair]) -> list[Target]:
+    one = pairs[0]
+    hand_over = engine.handover.p50
+    return [
+        Target("hand-over, of a bare fork-exit-wait", hand_over / engine.bare_fork.p50, 0.3),
+        Target("hand-over, of `python -I -c pass`", hand_over / engine.python.p50, 1 / 25),
+        Target("HTTP run, of the route that only authenticates", one.run.samples.p50 / one.authenticate.samples.p50, 4),
+    ]
+
+
+def report(engine: Handover, pairs: list[Pair], targets: list[Target]) -> str:
+    parts = [
+        "# Results of `make bench`\n",
+        "All figures of one page are from one run, measured in turns. Read ratios, not absolutes.\n",
+        machine(),
+        "## Targets\n\nRatios at p50, one in flight.\n",
+        table(("ratio", "measured", "at most", ""), [target.row() for target in targets]),
+        "## The engine\n\nMilliseconds. The agent greets by name; eight children are parked.\n",
+        table(("what", "p50", "p99", "samples"), [samples.row() for samples in engine.samples()]),
+        table(
+            ("runs in flight", "runs per second"), [(str(n), f"{rate:.0f}") for n, rate in engine.per_second.items()]
+        ),
+        f"Bare fork-exit-wait, one after the other: {engine.bare_per_second:.0f} per second. "
+        f"Start with self-test: {engine.start_ms:.0f} ms. {memory(engine)}\n",
+        "## HTTP\n\nThe same agent with `GET /agents/{user_id}/hello?name=Ada`, recorded in the embedded Postgres, "
+        "against `GET /limits`, which only authenticates. Milliseconds; host and client share the machine.\n",
+        table(("what", "p50", "p99", "per second"), [row for pair in pairs for row in http_rows(pair)]),
+    ]
+    return "\n".join(parts)
+
+
+def memory(engine: Handover) -> str:
+    found = engine.footprint
+    if found is None:
+        return "Memory of parked children: not readable for this user."
+    child, zygote = found.child_private / 1024, found.zygote_rss / 1024
+    return f"A parked child holds {child:.1f} MiB of its own, the zygote {zygote:.0f} MiB."
+
+
+def http_rows(pair: Pair) -> list[tuple[str, ...]]:
+    return [(*load.samples.row()[:3], f"{load.per_second:.0f}") for load in (pair.run, pair.authenticate)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
