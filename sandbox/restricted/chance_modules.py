@@ -104,7 +104,7 @@ def statistics_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
 
         __slots__ = ()
 
-        def samples(self, n: int, *, seed: Any = None) -> list[float]:
+        def samples(self, n: Any, *, seed: Any = None) -> list[float]:
             chosen = int.from_bytes(sources.random_bytes(_SEED_BYTES)) if seed is None else seed
             return super().samples(n, seed=chosen)
 

@@ -5,9 +5,9 @@ There is no guard for items, iteration, unpacking and calls: RestrictedPython ha
 permissions. Here no object carries any; all power is behind the broker.
 """
 
-import _string
 import builtins
 import string
+from _string import formatter_field_name_split  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -28,6 +28,7 @@ from types import (
 )
 from typing import Any, cast
 
+from sandbox.restricted.kinds import EXTENDABLE, KNOWN_KINDS, SELF_MATCHING, AbstractMeta, Kind, make_type
 from sandbox.restricted.names import GUARDED, READABLE_DUNDERS, attribute_allowed, is_dunder
 
 # Objects that an agent should never hold, and can do nothing with when it does.
@@ -60,7 +61,7 @@ class SafeFormatter(string.Formatter):
         self._read = read
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        first, rest = _string.formatter_field_name_split(field_name)
+        first, rest = formatter_field_name_split(field_name)
         obj = self.get_value(first, args, kwargs)
         for is_attribute, name in rest:
             obj = self._read(obj, name) if is_attribute else obj[name]
@@ -262,51 +263,3 @@ class Guards:
         elif "metaclass" in keywords:
             raise TypeError("metaclasses are not available")
         return self.register(builtins.__build_class__(body, name, *bases, **keywords))
-
-
-class AbstractMeta:
-    """What agents get as `abc.ABCMeta`: fit for `metaclass=`, useless as a constructor of classes."""
-
-    def __new__(cls) -> "AbstractMeta":
-        raise TypeError("ABCMeta can only be used as metaclass=ABCMeta")
-
-
-def make_type(kind_of: Callable[[Any], Any]) -> type:
-    """What agents get as `type`: good for isinstance, annotations and `type(x)`; it neither makes nor extends types."""
-
-    class TypeOfTypes(type):
-        def __call__(cls, *args: Any) -> Any:
-            if len(args) != 1:
-                raise TypeError("type() takes one argument here; write a class statement to make a class")
-            return kind_of(args[0])
-
-        def __instancecheck__(cls, instance: Any) -> bool:
-            return issubclass(builtins.type(instance), builtins.type)
-
-        def __repr__(cls) -> str:
-            return "<class 'type'>"
-
-    class Type(metaclass=TypeOfTypes):
-        def __class_getitem__(cls, item: Any) -> Any:
-            return builtins.type[item]
-
-        def __init_subclass__(cls, **keywords: Any) -> None:
-            raise TypeError("type cannot be extended")
-
-    Type.__name__ = Type.__qualname__ = "type"
-    return Type
-
-
-class Kind:
-    """The name of a type that agents do not get, and nothing else."""
-
-    def __init__(self, name: str) -> None:
-        self.__name__ = self.__qualname__ = name
-
-    def __repr__(self) -> str:
-        return f"<class '{self.__name__}'>"
-
-
-SELF_MATCHING = frozenset({bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple})
-EXTENDABLE = SELF_MATCHING - {bool} | {object, complex, property}
-KNOWN_KINDS = SELF_MATCHING | {complex, range, slice, object, type(None), type(...), type(NotImplemented)}

@@ -18,7 +18,7 @@ MODULES: Final = {
     "httpx": _HTTP,
     "logging": _LOG,
     "openai": "Use services.llm.complete(prompt).",
-    "os": "Agents have no operating system. Take inputs, use services.kv and services.secrets, or the container engine.",
+    "os": "Agents have no operating system. Take inputs, use services.kv or services.secrets, or the container engine.",
     "pathlib": _FILES,
     "psycopg": "Use services.db.",
     "requests": _HTTP,

@@ -6,25 +6,23 @@ Every attribute in a source has a literal name, and the guards of `guards.py` ho
 import re
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType, TracebackType
 
-# Double-underscore methods that a class may define. Left out are those that change what an attribute or a type is
-# (__getattribute__, __setattr__, __class__, __instancecheck__, __subclasshook__, __mro_entries__, __prepare__), that
-# make objects behind a constructor's back (__new__, __reduce__, __setstate__), or that run at unforeseen times (__del__).
-METHODS = frozenset(
-    f"__{name}__"
-    for name in (
-        # life, text, truth, order
-        "init post_init init_subclass set_name repr str bytes format bool hash eq ne lt le gt ge "
-        # containers and iteration
-        "len length_hint contains iter next reversed getitem setitem delitem missing "
-        # calls, with, copies, computed attributes, descriptors
-        "call enter exit copy deepcopy replace getattr get set delete "
-        # numbers
-        "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor "
-        "radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand ror rxor "
-        "iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor "
-        "neg pos abs invert int float complex index round trunc floor ceil"
-    ).split()
+# Methods, between double underscores, that a class may define. Left out are those that change what an attribute or a
+# type is (getattribute, setattr, class, instancecheck, subclasshook, mro_entries, prepare), that make objects behind a
+# constructor's back (new, reduce, setstate), or that run at unforeseen times (del).
+_METHODS = (
+    # life, text, truth, order
+    "init post_init init_subclass set_name repr str bytes format bool hash eq ne lt le gt ge "
+    # containers and iteration
+    "len length_hint contains iter next reversed getitem setitem delitem missing "
+    # calls, with, copies, computed attributes, descriptors
+    "call enter exit copy deepcopy replace getattr get set delete "
+    # numbers
+    "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor "
+    "radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand ror rxor "
+    "iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor "
+    "neg pos abs invert int float complex index round trunc floor ceil"
 )
+METHODS = frozenset(f"__{name}__" for name in _METHODS.split())
 
 # Enum calls these by name; they have no meaning outside a class.
 CLASS_NAMES = frozenset({"_missing_", "_generate_next_value_", "_ignore_", "_order_"})

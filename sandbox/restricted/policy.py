@@ -5,14 +5,9 @@ when the source is checked, with its place and a hint. Each addition says why it
 """
 
 import ast
-import copy
-import hashlib
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version as installed_version
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -25,22 +20,13 @@ from sandbox.restricted.allowed_builtins import make_builtins
 from sandbox.restricted.clock_modules import date_substitutes
 from sandbox.restricted.guards import Guards, guarded_getattr
 from sandbox.restricted.importer import Importer, preload
+from sandbox.restricted.patterns import MatchRules, guard_call
 from sandbox.restricted.sources import Sources
 from sandbox.restricted.static_names import name_problems
+from sandbox.restricted.version import POLICY_VERSION
 
 
-def _policy_version() -> str:
-    """Changes with any line of this package, RestrictedPython or Python, so that no cached code outlives its policy."""
-    digest = hashlib.sha256(f"{installed_version('RestrictedPython')} {sys.version}".encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-POLICY_VERSION = _policy_version()
-
-
-class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
+class Policy(MatchRules, RestrictingNodeTransformer):
     """Transforms one module's tree; afterwards `problems` says why it must not be compiled."""
 
     def __init__(self) -> None:
@@ -48,8 +34,6 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
         self.problems: list[dict[str, Any]] = []
         self._classes: list[str] = []  # enclosing classes, for the mangling of __private names
         self._in_class_body = False
-        self._temporaries = 0
-        self._hoisted: list[ast.stmt] = []
 
     # Errors
 
@@ -113,10 +97,10 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
         self._check_attribute(node, name, load)
         value = self.visit(node.value)
         if not load:  # assigned, deleted, or the target of for, with and import
-            node.value = _call("_write_", value, at=node.value)
+            node.value = guard_call("_write_", value, at=node.value)
             return node
         guard = "_getspecial_" if name in names.GUARDED or name.startswith("_") else "_getattr_"
-        return _call(guard, value, ast.Constant(name), at=node)
+        return guard_call(guard, value, ast.Constant(name), at=node)
 
     def _mangled(self, name: str) -> str:
         """As the compiler would: `self.__x` in class C is `self._C__x`."""
@@ -198,7 +182,7 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
         body, node.body = node.body, []
         self.node_contents_visit(node)
         with self._body(of_class=False):
-            node.body = self._statements(body)
+            node.body = self.visit_statements(body)
         return node
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
@@ -216,16 +200,9 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
         self.node_contents_visit(node)
         self._classes.append(node.name)
         with self._body(of_class=True):
-            node.body = self._statements(body)
+            node.body = self.visit_statements(body)
         self._classes.pop()
         return node
-
-    def _statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        done: list[ast.stmt] = []
-        for statement in body:
-            result = self.visit(statement)
-            done += result if isinstance(result, list) else [result] if result is not None else [statement]
-        return done
 
     def _type_parameter(self, node: Any) -> Any:
         """Added: `def first[T](items: list[T])`. Binds a name; the bound is an expression like any other."""
@@ -238,87 +215,10 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
         """Added: `type Pair = tuple[int, int]`. A name bound to an expression."""
         return self.node_contents_visit(node)
 
-    # match
-
-    def visit_Match(self, node: ast.Match) -> Any:
-        """Added. Patterns compare, index and bind; only class patterns reach attributes (see MatchClass)."""
-        outer, self._hoisted = self._hoisted, []
-        self.node_contents_visit(node)
-        hoisted, self._hoisted = self._hoisted, outer
-        return [*hoisted, node]
-
-    def visit_match_case(self, node: ast.match_case) -> Any:
-        node.pattern = self.visit(node.pattern)
-        if node.guard is not None:
-            node.guard = self.visit(node.guard)
-        node.body = self._statements(node.body)
-        return node
-
-    def visit_MatchValue(self, node: ast.MatchValue) -> Any:
-        """A literal, or Name.attr...: the grammar wants it bare, so only names without a guard of their own."""
-        if isinstance(node.value, ast.Attribute):
-            self._pattern_path(node.value)
-        else:
-            node.value = self.visit(node.value)
-        return node
-
-    def _pattern_path(self, node: ast.expr) -> None:
-        if isinstance(node, ast.Attribute):
-            self._pattern_name(node, node.attr)
-            self._pattern_path(node.value)
-        else:
-            self.visit(node)
-
-    def _pattern_name(self, node: ast.AST, name: str) -> None:
-        if name.startswith("_") or name in names.GUARDED or not names.attribute_allowed(name):
-            hint = "Match without it, and test it in a guard: case x if x.name == ..."
-            self.refuse(node, "attribute_not_allowed", f"attribute {name!r} cannot be matched", hint)
-
-    def visit_MatchClass(self, node: ast.MatchClass) -> Any:
-        """Keywords are attributes with literal names. Positions are read through `__match_args__`, so the class goes
-        through a guard, before the match: the grammar wants a bare name in its place."""
-        self._pattern_path(node.cls)
-        for name in node.kwd_attrs:
-            self._pattern_name(node, name)
-        if node.patterns:
-            self._temporaries += 1
-            temporary = f"_tmp{self._temporaries}_"
-            cls = copy.deepcopy(node.cls)
-            target = ast.copy_location(ast.Name(temporary, ast.Store()), node.cls)
-            guarded = ast.Assign([target], _call("_match_class_", cls, at=node.cls))
-            self._hoisted.append(ast.fix_missing_locations(ast.copy_location(guarded, node.cls)))
-            node.cls = ast.copy_location(ast.Name(temporary, ast.Load()), node.cls)
-        node.patterns = [self.visit(pattern) for pattern in node.patterns]
-        node.kwd_patterns = [self.visit(pattern) for pattern in node.kwd_patterns]
-        return node
-
-    def _capturing(self, node: Any) -> Any:
-        """Binds a name, and has patterns in it."""
-        self.check_name(node, getattr(node, "rest", None) or getattr(node, "name", None))
-        return self.node_contents_visit(node)
-
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> Any:
-        node.keys = [self.visit(ast.MatchValue(key)).value for key in node.keys]
-        keys, node.keys = node.keys, []
-        self._capturing(node)
-        node.keys = keys
-        return node
-
-    def visit_MatchSingleton(self, node: ast.MatchSingleton) -> Any:
-        return node
-
-    def visit_MatchSequence(self, node: ast.MatchSequence) -> Any:
-        return self.node_contents_visit(node)
-
-    def visit_MatchOr(self, node: ast.MatchOr) -> Any:
-        return self.node_contents_visit(node)
-
-    visit_MatchAs = visit_MatchStar = _capturing
-
     # Module
 
     def visit_Module(self, node: ast.Module) -> Any:
-        node.body = self._statements(node.body)
+        node.body = self.visit_statements(node.body)
         return node
 
     def check_import_names(self, node: ast.Import | ast.ImportFrom) -> Any:
@@ -330,11 +230,6 @@ class Policy(RestrictingNodeTransformer):  # type: ignore[misc]
                 )
                 self.check_name(node, bound)
         return node
-
-
-def _call(function: str, *args: Any, at: ast.AST) -> ast.Call:
-    node = ast.Call(ast.Name(function, ast.Load()), list(args), [])
-    return ast.fix_missing_locations(ast.copy_location(node, at))
 
 
 def _is_super(node: ast.expr) -> bool:

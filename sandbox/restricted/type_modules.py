@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, UnionType
 from typing import Any
 
+from sandbox.guest.language import AGENT_MODULE
 from sandbox.restricted.guards import AbstractMeta, Guards
 from sandbox.restricted.sources import Sources
 
@@ -26,9 +27,9 @@ _TYPING = (
     "Any AnyStr Annotated Callable ClassVar Collection Concatenate Container Counter DefaultDict Deque Dict Final "
     "FrozenSet Generator Generic Hashable ItemsView Iterable Iterator KeysView List Literal LiteralString Mapping "
     "MutableMapping MutableSequence MutableSet NamedTuple Never NewType NoReturn NotRequired Optional OrderedDict "
-    "ParamSpec Protocol Required Reversible Self Sequence Set Sized SupportsAbs SupportsFloat SupportsIndex SupportsInt "
-    "SupportsRound TYPE_CHECKING Text Tuple Type TypeAlias TypeGuard TypeVar TypedDict Union ValuesView assert_never "
-    "assert_type cast final get_args get_origin is_typeddict overload override reveal_type runtime_checkable"
+    "ParamSpec Protocol Required Reversible Self Sequence Set Sized SupportsAbs SupportsFloat SupportsIndex "
+    "SupportsInt SupportsRound TYPE_CHECKING Text Tuple Type TypeAlias TypeGuard TypeVar TypedDict Union ValuesView "
+    "assert_never assert_type cast final get_args get_origin is_typeddict overload override runtime_checkable"
 )
 _CONTEXTLIB = "AbstractContextManager ContextDecorator ExitStack closing contextmanager nullcontext suppress"
 _WRAPPABLE = (FunctionType, BuiltinFunctionType, MethodType, functools.partial, type(functools.cache(len)))
@@ -41,7 +42,8 @@ def _names(module: Any, names: str) -> dict[str, Any]:
 def collections_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     def namedtuple(typename: str, field_names: Any, *, rename: bool = False, defaults: Any = None) -> Any:
         """The real one builds source, of names that it checks to be identifiers without an underscore."""
-        made = collections.namedtuple(typename, field_names, rename=rename, defaults=defaults, module="agent")  # type: ignore[misc]
+        make: Any = collections.namedtuple
+        made = make(typename, field_names, rename=rename, defaults=defaults, module=AGENT_MODULE)
         return guards.register(made)
 
     names = "ChainMap Counter OrderedDict UserDict UserList UserString defaultdict deque"
