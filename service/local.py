@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service.jwks import KeySet, VerifyingKey, parse_jwks
+from service.keys import KeySet, VerifyingKey, parse_jwks
 from service.settings import SecretKey, SettingsError
 
 ISSUER: Final = "agenthost-local"

@@ -12,9 +12,9 @@ import jwt
 from jwt.utils import base64url_decode
 
 from service.auth import MAX_TOKEN_BYTES, Caller, refused
-from service.body import NotJson, parse_json
 from service.errors import ApiError
-from service.jwks import KeySource, KeysUnavailable
+from service.keys import KeySource, KeysUnavailable
+from service.strict_json import NotJson, parse_json
 
 AUDIENCE: Final = "authenticated"
 ROLE: Final = "authenticated"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import typer
 
 from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, print_table, printable, say
@@ -23,6 +22,8 @@ class Connection:
 
     def get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> tuple[int, dict[str, Any]]:
         """Status and document of an answer; ends the command when the host cannot be reached."""
+        import httpx  # slow to import, and most commands do without
+
         try:
             answer = httpx.get(
                 self.url.rstrip("/") + path,

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from sandbox.limits import LOWERABLE
 from service.auth import MAX_TOKEN_BYTES
-from service.body import MAX_DEPTH
 from service.protocol import HEAD_BYTES, HEAD_SECONDS
 from service.settings import LimitSettings, Settings, variables
+from service.strict_json import MAX_DEPTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.body import NotJson, parse_json
 from service.capabilities.plain_json import fault
 from service.errors import json_pointer
+from service.strict_json import NotJson, parse_json
 
 Schema = Mapping[str, Any]
 Place = tuple[str | int, ...]
