@@ -23,58 +23,54 @@ class OutputTooLarge(Exception):
 
 MESSAGE_CHARS = 2000
 TRACEBACK_FRAMES = 20
+CLOSING_BYTES = 64
+COMPRESS_BYTES = 16 * 1024
 
 
-def serve(channel: Channel, language: Language) -> None:
-    """Does the one job that the host sends."""
-    message = channel.receive()
-    match message["kind"]:
-        case "run":
-            done = run(message, channel, language)
-        case "check":
-            done = check_source(message["source"], language)
-        case "probe":
-            done = {"denied": probe(message["name"])}
-        case kind:
-            raise ValueError(f"the host sent a {kind!r} frame")
-    channel.send({"kind": "done", **done})
+class Guest:
+    """One channel and one fresh namespace, made while the process is parked: then only the job is left to be done."""
 
+    def __init__(self, channel: Channel, language: Language) -> None:
+        self._channel = channel
+        self._language = language
+        self._namespace = language.globals(log=channel.log, test=False)
 
-class _Rehearsal(Channel):
-    """A channel that leads nowhere: encodes and decodes as the real one does."""
+    def serve(self) -> None:
+        """Does the one job that the host sends."""
+        message = self._channel.receive()
+        match message["kind"]:
+            case "run":
+                self._channel.send_frame(self.run(message))
+            case "check":
+                self._channel.send({"kind": "done", **check_source(message["source"], self._language)})
+            case "probe":
+                self._channel.send({"kind": "done", "denied": probe(message["name"])})
+            case kind:
+                raise ValueError(f"the host sent a {kind!r} frame")
 
-    def __init__(self, reply: dict[str, Any]) -> None:
-        super().__init__(-1)
-        self._reply = wire.encode(reply)[wire.LENGTH.size :]
+    def run(self, job: dict[str, Any]) -> bytes:
+        """Execute the agent and call its entry point. Its return value or its exception becomes the closing frame."""
+        namespace = self._namespace
+        namespace["IS_TEST_MODE"] = job["test"]
+        self._channel.frame_bytes, self._channel.log_bytes = job["frame_bytes"], job["log_bytes"]
+        try:
+            exec(marshal.loads(unpack(job["code"])), namespace)
+            value = to_json(self._call(namespace[job["entry"]], job))
+            frame = wire.encode({"kind": "done", "output": value})
+            if len(frame) > job["output_bytes"] + CLOSING_BYTES:
+                raise OutputTooLarge(f"the output is {len(frame)} bytes; at most {job['output_bytes']} are allowed")
+            finish_log(namespace)
+            return frame
+        except BaseException as error:
+            return wire.encode({"kind": "done", "failure": failure_of(error, namespace)})
 
-    def receive(self) -> dict[str, Any]:
-        return wire.decode(self._reply)
-
-    def _write(self, frame: bytes, *, flush: bool = False) -> None:
-        if flush:
-            self._flush()
-
-
-def rehearsal(language: Language) -> Callable[[], None]:
-    """A run of a trusted agent, for a parked child to do ahead of its job.
-
-    After a fork every page that is touched for the first time costs a fault; touched while parked, they cost nobody.
-    """
-    code = language.compile(
-        "def run(name: str, n: int = 3, services=None):\n"
-        "    print('rehearsing', name)\n"
-        "    total = sum(item * n for item in range(3))\n"
-        "    return {'name': f'{name}', 'total': total, 'value': services.kv.get('key')}\n"
-    )
-    sizes = {"output_bytes": 1 << 20, "log_bytes": 1 << 20, "frame_bytes": 1 << 20}
-    job = {"kind": "run", "code": pack(marshal.dumps(code)), "entry": "run", "input": {"name": "x"}, "test": True}
-    channel = _Rehearsal({"kind": "reply", "result": {"found": True, "value": [1.5, "x"]}})
-    opening = wire.encode({**job, **sizes})[wire.LENGTH.size :]
-
-    def rehearse() -> None:
-        channel.send({"kind": "done", **run(wire.decode(opening), channel, language)})
-
-    return rehearse
+    def _call(self, entry: Callable[..., Any], job: dict[str, Any]) -> Any:
+        """Bind the input by the names of the entry point's parameters; `services`, `input` and `test` are ours."""
+        given = job["input"]
+        own: dict[str, Any] = {"services": Services(asker(self._channel)), "input": given, "test": job["test"]}
+        names, takes_any = parameters(entry)
+        bound = {name: value for name, value in given.items() if takes_any or name in names}
+        return entry(**bound, **{name: own[name] for name in names if name in own})
 
 
 def check_source(source: str, language: Language) -> dict[str, Any]:
@@ -84,47 +80,29 @@ def check_source(source: str, language: Language) -> dict[str, Any]:
 
 
 def pack(data: bytes) -> str:
-    """Bytes as text for a frame."""
-    return base64.b64encode(zlib.compress(data, 1)).decode()
+    """Bytes as text for a frame. Only what is long is compressed: for the rest inflating costs more than it saves."""
+    if len(data) < COMPRESS_BYTES:
+        return "=" + base64.b64encode(data).decode()
+    return "z" + base64.b64encode(zlib.compress(data, 1)).decode()
 
 
 def unpack(text: str) -> bytes:
     """The reverse of `pack`; only ever applied to what a check in a jail made."""
-    return zlib.decompress(base64.b64decode(text))
+    data = base64.b64decode(text[1:])
+    return zlib.decompress(data) if text[0] == "z" else data
 
 
-def run(job: dict[str, Any], channel: Channel, language: Language) -> dict[str, Any]:
-    """Execute the agent and call its entry point. Its return value or its exception becomes the closing frame."""
-    namespace = language.globals(log=channel.log, test=job["test"])
-    channel.frame_bytes, channel.log_bytes = job["frame_bytes"], job["log_bytes"]
-    try:
-        exec(marshal.loads(unpack(job["code"])), namespace)
-        value = to_json(call_entry(namespace[job["entry"]], job, channel))
-        size = len(wire.encode({"output": value}))
-        if size > job["output_bytes"]:
-            raise OutputTooLarge(f"the output is {size} bytes of JSON; at most {job['output_bytes']} are allowed")
-        finish_log(namespace)
-    except BaseException as error:
-        return closing_failure(error, namespace)
-    return {"output": value}
-
-
-def call_entry(entry: Callable[..., Any], job: dict[str, Any], channel: Channel) -> Any:
-    """Bind the input by the names of the entry point's parameters; `services`, `input` and `test` are ours."""
-    own = {"services": Services(asker(channel)), "input": dict(job["input"]), "test": job["test"]}
-    wanted = {name: own[name] for name in parameters(entry) if name in own}
-    return entry(**{**job["input"], **wanted})
-
-
-def parameters(entry: Callable[..., Any]) -> tuple[str, ...]:
-    """The names that the entry point takes by keyword."""
+def parameters(entry: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
+    """The names that the entry point takes by keyword, and whether it takes any other."""
     if type(entry) is FunctionType:
         code = entry.__code__
-        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return tuple(inspect.signature(entry).parameters)
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return names, bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    taken = inspect.signature(entry).parameters
+    return tuple(taken), any(one.kind is one.VAR_KEYWORD for one in taken.values())
 
 
-def closing_failure(error: BaseException, namespace: dict[str, Any]) -> dict[str, Any]:
+def failure_of(error: BaseException, namespace: dict[str, Any]) -> dict[str, Any]:
     """The exception as data: type, message, and where in the agent's own source it came from."""
     kinds = {NotJson: "output_not_json", OutputTooLarge: "output_too_large", MemoryError: "memory_exceeded"}
     code = next((code for kind, code in kinds.items() if isinstance(error, kind)), "agent_error")
@@ -136,12 +114,10 @@ def closing_failure(error: BaseException, namespace: dict[str, Any]) -> dict[str
     except BaseException:
         message = "(its message cannot be shown)"
     return {
-        "failure": {
-            "code": code,
-            "type": clean(type(error).__name__, 100),
-            "message": clean(message, MESSAGE_CHARS),
-            "frames": frames,
-        }
+        "code": code,
+        "type": clean(type(error).__name__, 100),
+        "message": clean(message, MESSAGE_CHARS),
+        "frames": frames,
     }
 
 

@@ -30,7 +30,6 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _MS_PRIVATE_RECURSIVE = 0x4000 | 0x40000
 _MS_READONLY_NOSUID_NODEV_NOEXEC = 1 | 2 | 4 | 8
 _MNT_DETACH = 2
-_ITIMER_REAL = 0
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
 _LANDLOCK_ABI_QUERY = 1
 
@@ -178,21 +177,14 @@ def set_job_limits(address_space_bytes: int, cpu_seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
 
 
-class _IntervalTimer(ctypes.Structure):
-    _fields_ = (("interval", ctypes.c_long * 2), ("value", ctypes.c_long * 2))
-
-
 def start_timer(wall_seconds: float) -> None:
     """The kernel kills this process by SIGALRM after so long; the filter then forbids changing the timer."""
-    whole = int(wall_seconds)
-    value = (ctypes.c_long * 2)(whole, max(int((wall_seconds - whole) * 1e6), 0 if whole else 1))
-    timer = _IntervalTimer((ctypes.c_long * 2)(0, 0), value)
-    _call("setitimer", _ITIMER_REAL, ctypes.byref(timer), None)
+    signal.setitimer(signal.ITIMER_REAL, max(wall_seconds, 0.001))
 
 
 def rehearse() -> None:
-    """Go through the calls that stand between a job's arrival and its start, to no effect: see guest/serve.py."""
-    _call("setitimer", _ITIMER_REAL, ctypes.byref(_IntervalTimer()), None)
+    """Go through the calls that stand between a job's arrival and its start, to no effect: see guest/rehearsal.py."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
         resource.setrlimit(kind, resource.getrlimit(kind))
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)

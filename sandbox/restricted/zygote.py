@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 from sandbox import wire
 from sandbox.guest.channel import Channel
 from sandbox.guest.language import Language, PlainLanguage
-from sandbox.guest.serve import rehearsal, serve
+from sandbox.guest.rehearsal import rehearsal
+from sandbox.guest.serve import Guest
 from sandbox.restricted import jail
 from sandbox.restricted.seccomp import Filter, allow_list
 
@@ -177,6 +178,7 @@ class Zygote:
         channel = Channel(0)
         jail.rehearse()
         self.rehearse()
+        guest = Guest(channel, self.language)
         try:
             wall_seconds, cpu_seconds, memory_bytes = wire.HEADER.unpack(channel.read_exactly(wire.HEADER.size))
         except EOFError:
@@ -187,16 +189,15 @@ class Zygote:
             jail.set_job_limits(self.base_bytes + memory_bytes, cpu_seconds)
         if filtered and self.filter is not None:
             jail.filter_system_calls(self.filter)
-        serve(channel, self.language)
+        guest.serve()
 
 
 def load_language(name: str) -> Language:
-    """With everything it may need later: in the jail there is nothing to import from."""
-    if name == "plain":
-        return PlainLanguage()
+    """With everything it may need later: in the jail there is nothing to import from. The same for either language."""
     from sandbox.restricted.policy import RestrictedLanguage
 
-    return RestrictedLanguage()
+    restricted = RestrictedLanguage()
+    return PlainLanguage() if name == "plain" else restricted
 
 
 def main() -> NoReturn:
