@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Grant(BaseModel):
@@ -27,6 +27,15 @@ class Manifest(BaseModel):
 
     kv: KvGrant | None = Field(None, description="Keep JSON values between runs, private to the agent.")
     notify: NotifyGrant | None = Field(None, description="Send notifications to the agent's owner.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_services_there_are(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and (
+            unknown := [str(name)[:64] for name in value if name not in cls.model_fields]
+        ):
+            raise ValueError(f"this host has no service {unknown[0]!r}; it has {', '.join(cls.model_fields)}")
+        return value
 
     def grant(self, service: str) -> Grant | None:
         """The grant of `service`, None when it is denied or unknown."""

@@ -54,7 +54,7 @@ def insert(table: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
 def update(table: str, values: Mapping[str, Any], where: Where) -> Statement:
     if not values:
         raise ValueError("an update needs values")
-    condition, parameters = _where(where, required=True)
+    condition, parameters = _where(where, required=True, of="row")
     assignments = sql.SQL(", ").join(sql.SQL("{0} = new.{0}").format(_name(column)) for column in values)
     query = sql.SQL("update {} as row set {} from json_populate_record(null::{}, %s) as new{} returning row.*").format(
         _table(table), assignments, _table(table), condition
@@ -109,13 +109,17 @@ def _limit(limit: int | None) -> sql.Composable:
     return sql.SQL(" limit {}").format(sql.Literal(limit))
 
 
-def _where(where: Where, *, required: bool = False) -> tuple[sql.Composable, tuple[str | None, ...]]:
+def _where(
+    where: Where, *, required: bool = False, of: str | None = None
+) -> tuple[sql.Composable, tuple[str | None, ...]]:
+    """`of` is the alias whose columns are meant, where a statement has several."""
     terms: list[sql.Composable] = []
     parameters: list[str | None] = []
     for column, wanted in where.items():
         operations = wanted if isinstance(wanted, Mapping) else {"is" if wanted is None else "eq": wanted}
         for operator, value in operations.items():
-            term, values = _term(_name(column), operator, value)
+            named = _name(column) if of is None else sql.SQL("{}.{}").format(_name(of), _name(column))
+            term, values = _term(named, operator, value)
             terms.append(term)
             parameters.extend(values)
     if not terms:
@@ -125,7 +129,7 @@ def _where(where: Where, *, required: bool = False) -> tuple[sql.Composable, tup
     return sql.SQL(" where {}").format(sql.SQL(" and ").join(terms)), tuple(parameters)
 
 
-def _term(column: sql.Identifier, operator: str, value: Any) -> tuple[sql.Composable, list[str | None]]:
+def _term(column: sql.Composable, operator: str, value: Any) -> tuple[sql.Composable, list[str | None]]:
     if operator == "is":
         if value not in (None, True, False):
             raise ValueError("`is` compares with None, True or False")

@@ -19,6 +19,9 @@ Place = tuple[str | int, ...]
 Problems = list[dict[str, str]]
 
 MAX_PROBLEMS: Final = 20
+RESERVED: Final = ("input", "services")
+"""Parameters that the host fills. (`test` is refused before.)"""
+
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,299})", re.ASCII)
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,299})(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -74,6 +77,8 @@ def fit(given: QueryInput | BodyInput, schema: Schema) -> Fitted:
     value: Any = given.raw()
     if reason := fault(value):
         return Fitted(value, [_problem((), f"is not JSON here: {reason}")])
+    if reserved := [name for name in RESERVED if name in value]:
+        return Fitted(value, [_problem((name,), "is reserved: it cannot be an input") for name in reserved])
     if isinstance(given, QueryInput):
         value = _converted(given.by_name(), schema, problems)
     if not problems:

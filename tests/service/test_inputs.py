@@ -131,6 +131,12 @@ def test_an_unknown_field_is_refused_unless_the_agent_takes_anything() -> None:
     assert query(("n", "1"), ("other", "text"), schema=OPEN) == {"n": 1, "other": "text"}
 
 
+@pytest.mark.parametrize("name", ["input", "services"])
+def test_what_the_host_fills_cannot_be_given(name: str) -> None:
+    assert refused((name, "x"), schema=OPEN) == [(f"/{name}", "is reserved: it cannot be an input")]
+    assert body({name: {}}, OPEN) == [(f"/{name}", "is reserved: it cannot be an input")]
+
+
 @pytest.mark.parametrize(
     ("value", "pointer"),
     [
