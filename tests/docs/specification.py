@@ -4,25 +4,37 @@
 """
 
 import ast
+import inspect
 import re
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import typer
+from typer.core import TyperGroup
+
+from sandbox.guest.services import Services
+from sandbox.restricted.importer import MODULES
+from service import cli
 from service.app import create_app
 from service.errors import ERRORS
 from service.settings import Settings, documented
 from tests.docs.document import ROOT
+from tests.docs.markdown import table
+from tests.docs.tables import from_a_new_database
 
 SPECIFICATION: Final = ROOT / "docs" / "technical-specification.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+AGENTS: Final = ROOT / "docs" / "agents.md"
 _SECTION: Final = r"(<!-- from the code: {name} -->\n).*?(<!-- end -->)"
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
 NAMES: Final = [
-    *((SPECIFICATION, name) for name in ("routes", "errors", "settings", "limits")),
+    *((SPECIFICATION, name) for name in ("routes", "errors", "settings", "limits", "commands")),
     *((ARCHITECTURE, name) for name in ("service", "sandbox")),
+    *((AGENTS, name) for name in ("modules", "services")),
 ]
 
 
@@ -33,8 +45,11 @@ def sections() -> dict[tuple[Path, str], str]:
         (SPECIFICATION, "errors"): errors_table(),
         (SPECIFICATION, "settings"): settings_table(limits=False),
         (SPECIFICATION, "limits"): settings_table(limits=True),
+        (SPECIFICATION, "commands"): commands_table(),
         (ARCHITECTURE, "service"): code_map(ROOT / "service"),
         (ARCHITECTURE, "sandbox"): code_map(ROOT / "sandbox"),
+        (AGENTS, "modules"): modules_list(),
+        (AGENTS, "services"): services_table(),
     }
 
 
@@ -43,12 +58,6 @@ def written(page: str, name: str, content: str) -> str:
     pattern = re.compile(_SECTION.format(name=re.escape(name)), re.DOTALL)
     assert len(pattern.findall(page)) == 1, f"the page has no section {name!r}"
     return pattern.sub(lambda found: f"{found[1]}{content}{found[2]}", page)
-
-
-def table(head: str, rows: Iterable[Iterable[str]]) -> str:
-    columns = head.count("|") + 1
-    body = (f"| {' | '.join(row)} |".replace("<", r"\<") for row in rows)
-    return "\n".join([f"| {head} |", "|" + " --- |" * columns, *body]) + "\n"
 
 
 def routes_table(openapi: Mapping[str, Any]) -> str:
@@ -85,6 +94,43 @@ def _default(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else f"`{value}`"
 
 
+def commands_table() -> str:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, TyperGroup)
+    rows = []
+    for name, command in group.commands.items():
+        options = " ".join(_usage(each) for each in command.params if each.name not in ("help", "output"))
+        rows.append((f"`agenthost {name} {options}`".replace(" `", "`"), (command.help or "").split("\n\n")[0]))
+    return table("command | does", rows)
+
+
+def _usage(parameter: Any) -> str:
+    if parameter.param_type_name == "option":
+        return f"[{parameter.opts[-1]}]"
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def modules_list() -> str:
+    names = " ".join(f"`{name}`" for name in sorted(MODULES - {"__future__", "urllib"}))
+    return textwrap.fill(names, 120, break_long_words=False) + "\n"
+
+
+def services_table() -> str:
+    """Every method of every service, with its signature and the first sentence of its docstring."""
+    rows = []
+    for service, methods in vars(Services(lambda *_: None)).items():
+        for name, method in inspect.getmembers(methods, inspect.ismethod):
+            if not name.startswith("_"):
+                parameters = ", ".join(_parameter(each) for each in inspect.signature(method).parameters.values())
+                rows.append((f"`services.{service}.{name}({parameters})`", inspect.getdoc(method) or ""))
+    return table("call | does", rows)
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    given = parameter.default is not inspect.Parameter.empty
+    return f"{parameter.name}={parameter.default!r}" if given else parameter.name
+
+
 def code_map(package: Path) -> str:
     """Every file of a package with the first sentence of its docstring."""
     rows = []
@@ -101,5 +147,6 @@ def _first_sentence(docstring: str) -> str:
 
 
 if __name__ == "__main__":
-    for (page, name), content in sections().items():
+    stored = {(SPECIFICATION, name): content for name, content in from_a_new_database().items()}
+    for (page, name), content in (sections() | stored).items():
         page.write_text(written(page.read_text(), name, content))

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.specification import NAMES, sections, written
+from tests.docs.specification import NAMES, SPECIFICATION, sections, written
+from tests.docs.tables import functions_section, tables_section
+from tests.postgres import Addresses
 
 in_code = cache(sections)
 
@@ -14,3 +16,10 @@ in_code = cache(sections)
 def test_the_page_says_what_the_code_says(page: Path, name: str) -> None:
     text = page.read_text()
     assert text == written(text, name, in_code()[page, name])
+
+
+async def test_the_specification_lists_the_tables_and_functions_there_are(cloned: Addresses) -> None:
+    text = SPECIFICATION.read_text()
+    async with await cloned.owner() as owner:
+        for name, section in (("tables", tables_section), ("functions", functions_section)):
+            assert text == written(text, name, await section(owner))
