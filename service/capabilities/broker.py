@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+import structlog
 from pydantic import ValidationError
 
 from sandbox.job import Call, EndRun, Reply
@@ -17,6 +18,8 @@ from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, cleaned
 from service.capabilities.registry import Registry
 from service.database.gateway import DatabaseError, DatabaseUnavailable
+
+log = structlog.get_logger("agenthost.broker")
 
 RECORDING_BYTES: Final = 1024 * 1024
 _TYPE_PROBLEMS: Final = frozenset({"missing", "extra_forbidden"})
@@ -64,8 +67,11 @@ class Broker:
         except DatabaseUnavailable as error:
             self.host_failure = error
             raise
-        except DatabaseError:
+        except DatabaseError as error:
             performed = False
+            log.warning(
+                "call_refused", run_id=self._context.run_id, call=f"{call.service}.{call.action}", reason=str(error)
+            )
             message = f"{call.service}.{call.action}: the database refused it; does the agent still exist?"
             reply = Reply(error={"type": "ServiceError", "message": message})
         finally:

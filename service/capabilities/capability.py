@@ -38,7 +38,6 @@ class RunContext:
 
     caller: Caller
     agent_id: str
-    agent_name: str
     run_id: str
     database: Database
     limits: LimitSettings

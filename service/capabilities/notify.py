@@ -45,7 +45,7 @@ class LiveNotify:
     async def send(self, arguments: Send) -> Any:
         row = {
             "user_id": str(self._run.caller.user_id),
-            "agent_name": self._run.agent_name,
+            "agent_id": self._run.agent_id,
             "run_id": self._run.run_id,
             "title": arguments.title,
             "content": arguments.content,

@@ -127,7 +127,6 @@ class _Run:
         return RunContext(
             caller=self.caller,
             agent_id=self.begun.agent.id,
-            agent_name=self.begun.agent.agent_name,
             run_id=self.begun.run_id,
             database=self.host.database,
             limits=self.host.settings,
