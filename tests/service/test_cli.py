@@ -1,0 +1,349 @@
+"""The command line as an operator types it: a real host in a process of its own, and the commands that talk to it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+AGENTHOST = Path(sys.executable).with_name("agenthost")
+START_SECONDS = 60
+SLEEPER = "import time\ndef run(seconds: float):\n    time.sleep(seconds)\n    return seconds\n"
+
+
+@dataclass
+class Operator:
+    """Somebody with a shell, and a data directory."""
+
+    data_dir: Path
+    port: int = 0
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"AGENTHOST_DATA_DIR": str(self.data_dir), "AGENTHOST_PORT": str(self.port)}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.data_dir), **own, **self.settings}
+
+    def types(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [AGENTHOST, *arguments],
+            input=stdin,
+            env=self.environment,
+            cwd=self.data_dir,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+
+    @contextmanager
+    def up(self) -> Iterator["Up"]:
+        self.data_dir.mkdir(exist_ok=True)
+        process = subprocess.Popen(
+            [AGENTHOST, "up"],
+            env=self.environment,
+            cwd=self.data_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        host = Up(process)
+        try:
+            host.wait_until_ready()
+            self.port = int(host.url.rpartition(":")[2])
+            yield host
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(START_SECONDS)
+            host.reader.join(START_SECONDS)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+class Up:
+    """A started host: what it printed and what it logs."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.printed = ""
+        self.log: list[str] = []
+        self.reader = threading.Thread(target=self._read_log)
+        self.reader.start()
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stderr:
+            self.log.extend(stderr)
+
+    def wait_until_ready(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.printed += line
+            if len(self.curl_lines) == 4:
+                return
+        raise AssertionError(f"it did not start:\n{self.printed}\n{''.join(self.log)}")
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.printed)
+        assert found
+        return found[0]
+
+    @property
+    def curl_lines(self) -> list[str]:
+        return re.findall(r"^curl .*$", self.printed, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return Operator(tmp_path_factory.mktemp("operator") / "data")
+
+
+@pytest.fixture(scope="module")
+def host(operator: Operator) -> Iterator[Up]:
+    with operator.up() as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def token(operator: Operator, host: Up) -> str:
+    return operator.types("token").stdout.strip()
+
+
+def define(host: Up, token: str, name: str, code: str) -> None:
+    answer = httpx.post(
+        f"{host.url}/agents",
+        json={"agent_name": name, "agent_config": code},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    assert answer.status_code in (201, 409), answer.text
+
+
+def shell(line: str) -> tuple[int, Any]:
+    """HTTP status and document of a curl line, as pasted."""
+    done = subprocess.run(
+        ["bash", "-c", line + " -w '\\n%{http_code}'"], capture_output=True, text=True, timeout=60, check=True
+    )
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(body)
+
+
+def test_the_printed_lines_work_as_pasted(host: Up) -> None:
+    (defined, agent), (ran, run), (dry, dry_run), (refused, problem) = map(shell, host.curl_lines)
+    assert (defined, ran, dry, refused) == (201, 200, 200, 403)
+    assert agent["agent_name"] == "hello"
+    assert (run["test"], run["output"], run["effects"][0]["performed"]) == (False, {"message": "Hello, Ada"}, True)
+    assert (dry_run["test"], dry_run["output"], dry_run["effects"][0]["performed"]) == (True, run["output"], False)
+    assert problem["code"] == "not_your_agent"
+
+
+def test_a_token_stands_alone_on_standard_output(operator: Operator, host: Up, token: str) -> None:
+    assert token.count(".") == 2
+    assert " " not in token
+    for arguments in ((), ("--email", "ada@example.com"), ("--user", "7b1c8a3e-0a52-4a57-9e6e-0d8d0b5d7c11")):
+        done = operator.types("token", *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        answer = httpx.get(f"{host.url}/agents", headers={"Authorization": f"Bearer {done.stdout.strip()}"}, timeout=30)
+        assert answer.status_code == 200
+    assert operator.types("token", "--user", "ada").returncode == 2
+
+
+def test_a_second_host_on_the_directory_is_refused_in_a_sentence(operator: Operator, host: Up) -> None:
+    second = Operator(operator.data_dir).types("up")
+    assert second.returncode == 1
+    assert "another agenthost" in second.stderr
+    assert "AGENTHOST_DATA_DIR" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_port_in_use_is_refused_in_a_sentence(operator: Operator, host: Up, tmp_path: Path) -> None:
+    second = Operator(tmp_path, operator.port).types("up")
+    assert second.returncode == 1
+    assert re.search(rf"Error: Port {operator.port} on 127\.0\.0\.1 is in use", second.stderr)
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AGENTHOST_PORT", "eighty"), ("AGENTHOST_HOST", "no.such.host.invalid"), ("AGENTHOST_DATA_DIR", "/proc/x")],
+)
+def test_a_bad_setting_is_one_line(tmp_path: Path, name: str, value: str) -> None:
+    done = Operator(tmp_path, settings={name: value}).types("up")
+    assert done.returncode == 1
+    assert name in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert done.stdout == ""
+
+
+def test_a_project_without_a_database_is_told_what_is_missing(tmp_path: Path) -> None:
+    done = Operator(tmp_path, settings={"SUPABASE_URL": "http://127.0.0.1:1"}).types("up")
+    assert done.returncode == 1
+    assert "Set DATABASE_URL" in done.stderr
+    unreachable = {"DATABASE_URL": "postgresql://agenthost_api:sekret@127.0.0.1:1/x"}
+    done = Operator(tmp_path, settings=unreachable).types("up")
+    assert done.returncode == 1
+    assert "sekret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_prints_the_output_and_what_happened(operator: Operator, host: Up, token: str) -> None:
+    define(host, token, "greeter", 'def run(name: str):\n    print("hi")\n    return {"for": name}\n')
+    done = operator.types("run", "greeter", "name=Ada Lovelace", "--test")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"for": "Ada Lovelace"})
+    assert "hi" in done.stderr
+    whole = json.loads(operator.types("run", "greeter", "name=x", "-o", "json").stdout)
+    assert (whole["status"], whole["test"]) == ("succeeded", False)
+
+
+def test_exit_codes_tell_what_failed(operator: Operator, host: Up, token: str) -> None:
+    define(host, token, "broken", "def run():\n    return 1 // 0\n")
+    failed = operator.types("run", "broken")
+    assert (failed.returncode, failed.stdout) == (3, "")
+    assert "agent_error" in failed.stderr
+    assert json.loads(operator.types("run", "broken", "-o", "json").stdout)["code"] == "agent_error"
+    assert operator.types("run", "nobody").returncode == 1
+    assert operator.types("run", "broken", "no-equals-sign").returncode == 2
+    assert operator.types("run", "broken", "--token", "rubbish").returncode == 2
+    assert operator.types("run", "broken", "--url", "http://127.0.0.1:1").returncode == 4
+    assert operator.types("runs", "--token", "a.e30.b").returncode == 1
+    assert operator.types("nonsense").returncode == 2
+
+
+def test_runs_and_logs_show_what_happened(operator: Operator, host: Up, token: str) -> None:
+    define(host, token, "printer", "def run():\n    print('one')\n    print('\\x1b[31mtwo')\n")
+    run_id = json.loads(operator.types("run", "printer", "-o", "json").stdout)["run_id"]
+    table = operator.types("runs", "--agent", "printer").stdout.splitlines()
+    assert table[0].split() == ["RUN", "AGENT", "STATUS", "KIND", "STARTED"]
+    assert table[1].split()[:5] == [run_id, "printer", "v1", "succeeded", "live"]
+    assert operator.types("logs", run_id).stdout == "one\n\\x1b[31mtwo\n"
+    assert json.loads(operator.types("logs", run_id, "-o", "json").stdout) == ["one", "\x1b[31mtwo"]
+    assert json.loads(operator.types("runs", "-o", "json").stdout)["data"]
+    assert operator.types("logs", "rubbish").returncode == 1
+
+
+def test_check_needs_no_host(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    (tmp_path / "good.py").write_text("def run(name: str, services):\n    services.kv.set('k', name)\n")
+    (tmp_path / "bad.py").write_text("def run():\n    import os\n    return os\n")
+    (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
+    good = operator.types("check", "good.py")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert re.search(r"capabilities\s+kv", good.stdout)
+    bad = operator.types("check", "bad.py")
+    assert bad.returncode == 1
+    assert bad.stdout.startswith("bad.py:2:5: ")
+    piped = operator.types("check", "-", "-o", "json", stdin=(tmp_path / "bad.py").read_text())
+    assert (piped.returncode, json.loads(piped.stdout)["ok"]) == (1, False)
+    assert operator.types("check", "binary.py").returncode == 1
+    assert operator.types("check", "missing.py").returncode == 2
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_doctor_says_what_works(operator: Operator, host: Up, tmp_path: Path) -> None:
+    beside = operator.types("doctor", "-o", "json")
+    assert (beside.returncode, json.loads(beside.stdout)["ok"]) == (0, True)
+    alone = Operator(tmp_path).types("doctor")
+    assert alone.returncode == 0, alone.stdout
+    assert "FAIL" not in alone.stdout
+    ill = Operator(tmp_path, settings={"DATABASE_URL": "postgresql://agenthost_api:sekret@127.0.0.1:1/x"})
+    told = ill.types("doctor")
+    assert told.returncode == 1
+    assert re.search(r"^FAIL\s+database", told.stdout, re.MULTILINE)
+    assert "sekret" not in told.stdout + told.stderr
+    assert Operator(tmp_path, settings={"AGENTHOST_LIMIT_EFFECTS": "many"}).types("doctor").returncode == 1
+
+
+def test_nothing_is_coloured_when_piped(operator: Operator, host: Up) -> None:
+    for arguments in (("--help",), ("doctor",), ("runs",), ("run", "nobody"), ("up", "--port", "x")):
+        done = operator.types(*arguments)
+        assert "\x1b" not in done.stdout + done.stderr, arguments
+
+
+def test_the_log_has_a_line_a_request_and_a_run_and_nothing_of_a_tenant(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    with operator.up() as host:
+        token = operator.types("token").stdout.strip()
+        define(host, token, "echo", "def run(word: str):\n    print(word)\n    return word\n")
+        answer = httpx.get(
+            f"{host.url}/agents/00000000-0000-4000-8000-00000000da7a/echo?word=sekret",
+            headers={"Authorization": f"Bearer {token}", "X-Request-Id": "mine"},
+            timeout=30,
+        )
+        assert answer.json()["output"] == "sekret"
+        httpx.get(f"{host.url}/sekret?sekret=sekret", timeout=30)
+    assert host.process.returncode == 0
+    lines = [json.loads(line) for line in host.log]
+    (request,) = [line for line in lines if line.get("request_id") == "mine" and line["event"] == "request"]
+    assert request["path"].endswith("/echo")
+    assert (request["status"], request["method"]) == (200, "GET")
+    (run,) = [line for line in lines if line["event"] == "run"]
+    assert (run["run_id"], run["agent_name"], run["status"]) == (answer.json()["run_id"], "echo", "succeeded")
+    assert "sekret" not in "".join(host.log)
+    assert token not in "".join(host.log)
+
+
+def test_a_stop_lets_runs_finish_and_cancels_those_that_do_not(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data", settings={"AGENTHOST_LIMIT_SHUTDOWN_SECONDS": "3"})
+    answers: dict[str, httpx.Response | None] = {}
+    with operator.up() as host:
+        token = operator.types("token").stdout.strip()
+        define(host, token, "sleeper", SLEEPER)
+
+        def run(seconds: str) -> None:
+            try:
+                answers[seconds] = httpx.get(
+                    f"{host.url}/agents/00000000-0000-4000-8000-00000000da7a/sleeper?seconds={seconds}",
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=60,
+                )
+            except httpx.TransportError:
+                answers[seconds] = None
+
+        threads = [threading.Thread(target=run, args=(seconds,)) for seconds in ("2", "25")]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        started = time.monotonic()
+        host.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(START_SECONDS)
+        assert host.process.wait(START_SECONDS) == 0
+        assert time.monotonic() - started < 20
+    finished = answers["2"]
+    assert finished is not None
+    assert (finished.status_code, finished.json()["output"]) == (200, 2.0)
+    with operator.up():
+        states = {run["status"] for run in json.loads(operator.types("runs", "-o", "json").stdout)["data"]}
+    assert states == {"succeeded", "cancelled"}
+
+
+def test_ctrl_c_ends_it_cleanly_and_leaves_no_process(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    with operator.up() as host:
+        children = _children(host.process.pid)
+        assert len(children) >= 2
+        host.process.send_signal(signal.SIGINT)
+        assert host.process.wait(START_SECONDS) == 0
+        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", operator.port))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
