@@ -37,23 +37,24 @@ begin
     revoke all on auth.users from public, anon, authenticated, service_role;
   end if;
 
+  -- Without a search path of their own, so that the planner can put them in line: policies call them.
   if pg_catalog.to_regprocedure('auth.jwt()') is null then
-    create function auth.jwt() returns jsonb language sql stable set search_path = '' as
-      $f$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $f$;
+    create function auth.jwt() returns jsonb language sql stable as
+      $f$ select nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb $f$;
     revoke all on function auth.jwt() from public;
     grant execute on function auth.jwt() to anon, authenticated, service_role;
   end if;
 
   if pg_catalog.to_regprocedure('auth.uid()') is null then
-    create function auth.uid() returns uuid language sql stable set search_path = '' as
-      $f$ select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $f$;
+    create function auth.uid() returns uuid language sql stable as
+      $f$ select (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $f$;
     revoke all on function auth.uid() from public;
     grant execute on function auth.uid() to anon, authenticated, service_role;
   end if;
 
   if pg_catalog.to_regprocedure('auth.role()') is null then
-    create function auth.role() returns text language sql stable set search_path = '' as
-      $f$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role' $f$;
+    create function auth.role() returns text language sql stable as
+      $f$ select nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> 'role' $f$;
     revoke all on function auth.role() from public;
     grant execute on function auth.role() to anon, authenticated, service_role;
   end if;

@@ -1,4 +1,4 @@
-"""Starting and ending a program of Postgres, as the user and with the view of the file system that its place asks for."""
+"""Starting and ending a program of Postgres, as the user and with the view of the files that its place asks for."""
 
 import asyncio
 import contextlib

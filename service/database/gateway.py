@@ -1,9 +1,9 @@
 """The port to Postgres: five verbs, each always *as a caller*. No verb works without one.
 
 Two implementations (`postgres.py` now, `supabase.py` later) answer alike: rows are JSON objects as PostgREST writes
-them (uuid and timestamps as text), everything is in the schema `agenthost`. Values go in as JSON has them; UUID, Decimal
-and datetime are taken too. Names of tables, columns and functions come from code, never from a request: a name that is not
-plain is a ValueError.
+them (uuid and timestamps as text), everything is in the schema `agenthost`. Values go in as JSON has them; UUID,
+Decimal and datetime are taken too. Names of tables, columns and functions come from code, never from a request: a name
+that is not plain is a ValueError.
 """
 
 from collections.abc import Mapping, Sequence

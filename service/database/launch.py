@@ -1,5 +1,5 @@
-"""Runs as a script of its own, between the host and Postgres: becomes the unprivileged user that Postgres asks for, ties
-its life to the host's, and turns into the command. Standard library only; it imports nothing of the host.
+"""Runs as a script of its own, between the host and Postgres: becomes the unprivileged user that Postgres asks for,
+ties its life to the host's, and turns into the command. Standard library only; it imports nothing of the host.
 
     python -I -S launch.py '{"parent": 1, "uid": null, "mount_point": "", "command": ["/bin/true"], "environment": {}}'
 """

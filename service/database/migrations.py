@@ -1,5 +1,6 @@
 """Brings a database to this code's schema: the shim, the migrations in order, the policies. All of it in one
-transaction under a lock, so that replicas may start at once; what was applied is recorded with its checksum and never changes."""
+transaction under a lock, so that replicas may start at once; what was applied is recorded with its checksum and never
+changes."""
 
 import hashlib
 from dataclasses import dataclass

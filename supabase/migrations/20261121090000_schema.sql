@@ -8,16 +8,14 @@ grant usage on schema agenthost, agenthost_private to authenticated;
 
 -- UUIDv7 (RFC 9562) with 12 bits below the millisecond, so that ids made one after the other also sort so.
 create function agenthost.uuid_v7() returns uuid
-language sql volatile parallel safe set search_path = '' as $$
-  select encode(
-    set_byte(
-      set_byte(
-        overlay(uuid_send(gen_random_uuid()) placing substring(int8send(us / 1000) from 3) from 1 for 6),
-        6, 112 | ((us % 1000) * 4096 / 1000 >> 8)::int),
-      7, ((us % 1000) * 4096 / 1000 & 255)::int),
-    'hex')::uuid
-  from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as us) as clock
-$$;
+language plpgsql volatile parallel safe set search_path = '' as $$
+declare
+  v_us bigint := extract(epoch from clock_timestamp()) * 1000000;
+  v_fraction int := v_us % 1000 * 4096 / 1000;
+  v_bytes bytea := overlay(uuid_send(gen_random_uuid()) placing substring(int8send(v_us / 1000) from 3) from 1 for 6);
+begin
+  return encode(set_byte(set_byte(v_bytes, 6, 112 | (v_fraction >> 8)), 7, v_fraction & 255), 'hex')::uuid;
+end $$;
 
 -- The smallest id that a row of this time or later can have.
 create function agenthost_private.first_id_at(p_time timestamptz) returns uuid
