@@ -44,6 +44,7 @@ class Child:
     pid: int
     connection: socket.socket
     ended: "asyncio.Future[Exit]"
+    parked: bool = True
 
     def kill(self) -> None:
         self.zygote.order({"kill": self.pid})
@@ -101,6 +102,11 @@ class Nursery:
         self._closed = False
         self.trouble: str | None = "not started"
 
+    @property
+    def current(self) -> ZygoteProcess | None:
+        """The zygote that children are forked from; dead for as long as its successor is starting."""
+        return self._current
+
     async def start(self) -> dict[str, Any]:
         """Start the first zygote. What it says of itself; SandboxUnavailable when it cannot build the jail."""
         self._closed = False
@@ -128,17 +134,19 @@ class Nursery:
                 self._fill()
             async with asyncio.timeout(TAKE_SECONDS):
                 child = await self._parked.get()
-                while child.ended.done():
-                    child = await self._parked.get()
         except TimeoutError:
             reason = self.trouble or f"none became free within {TAKE_SECONDS:.0f} s"
             raise SandboxUnavailable(f"there is no sandbox to run in: {reason}") from None
         finally:
             self._waiting -= 1
+        child.parked = False
         child.zygote.handed_out += 1
         if child.zygote.handed_out == self._recycle_runs:
             self._replace()
-        self._fill()
+        # The next child is forked once this one has ended (see _hear): a fork now would compete with the run. Unless
+        # many run at once, that is.
+        if self._parked.qsize() < self._target // 2:
+            self._fill()
         return child
 
     async def take_unfiltered(self) -> Child:
@@ -249,10 +257,9 @@ class Nursery:
             case {"parked": pid, "filter": filtered}:
                 self._park(zygote, pid, filtered, socket.socket(fileno=descriptors[0]))
             case {"exited": pid, "status": status, "cpu_ms": cpu_ms, "max_rss_bytes": max_rss_bytes}:
-                child = zygote.children.pop(pid)
-                if not child.ended.done():
-                    child.ended.set_result(Exit(status, cpu_ms, max_rss_bytes))
+                self._ended(zygote.children.pop(pid), Exit(status, cpu_ms, max_rss_bytes))
                 self._bury_if_idle(zygote)
+                self._fill()
             case {"ready": _}:
                 zygote.ready.set_result(message)
             case {"failed": layer, "message": reason}:
@@ -273,6 +280,12 @@ class Nursery:
         else:
             self._parked.put_nowait(child)
 
+    def _ended(self, child: Child, end: Exit) -> None:
+        child.ended.set_result(end)
+        if child.parked:
+            self._drop_parked(lambda parked: parked is child)
+            self._fill()
+
     def _lost(self, zygote: ZygoteProcess) -> None:
         """It died, or was killed: so did all its children. A successor is started unless there is one."""
         asyncio.get_running_loop().remove_reader(zygote.control.fileno())
@@ -285,11 +298,9 @@ class Nursery:
             zygote.ready.set_exception(SandboxUnavailable("the zygote died while it was starting"))
         if zygote.bare is not None and not zygote.bare.done():
             zygote.bare.set_exception(SandboxUnavailable("the zygote died"))
-        for child in zygote.children.values():
-            if not child.ended.done():
-                child.ended.set_result(Exit(None))
+        for child in list(zygote.children.values()):
+            self._ended(child, Exit(None))
         zygote.children.clear()
-        self._drop_parked(lambda child: child.ended.done())
         if zygote is self._current and not self._closed:
             self.trouble = "the zygote died and is being replaced"
             self._replace()

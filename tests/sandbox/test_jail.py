@@ -1,0 +1,235 @@
+"""The jail as a thing that is built, fails closed, is killed at every point, and leaves nothing behind."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from sandbox.job import Call, Job, Outcome, Reply, SandboxUnavailable
+from sandbox.limits import Limits
+from sandbox.restricted.engine import RestrictedEngine
+from sandbox.restricted.jail import LAYERS, OPTIONAL_LAYERS
+
+LIMITS = Limits(wall_seconds=20, cpu_seconds=2)
+SLEEPER = "import time\ndef run(seconds: float = 30):\n    time.sleep(seconds)\n    return 'slept'\n"
+
+
+@asynccontextmanager
+async def started(
+    language: Literal["restricted", "plain"] = "restricted", **options: Any
+) -> AsyncIterator[RestrictedEngine]:
+    engine = RestrictedEngine(limits=LIMITS, parked=2, language=language, **options)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def run(engine: RestrictedEngine, source: str, **arguments: Any) -> Outcome:
+    async def on_call(call: Call) -> Reply:
+        return Reply()
+
+    checked = await engine.check(source)
+    job = Job(code=checked.code, entry=checked.entry, input=arguments, test=False, limits=LIMITS, source=source)
+    return await engine.run(job, on_call=on_call)
+
+
+async def answers(engine: RestrictedEngine) -> bool:
+    return (await run(engine, "def run():\n    return 42\n")).output == 42
+
+
+def processes_below(pid: int) -> list[int]:
+    """All descendants, by what /proc says now."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found, queue = [], [pid]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found
+
+
+async def eventually(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) != "Z"
+    except OSError:
+        return False
+
+
+async def test_every_layer_is_in_force() -> None:
+    async with started() as engine:
+        in_force = {layer.partition(":")[0] for layer in engine.status().isolation}
+        assert in_force | OPTIONAL_LAYERS == set(LAYERS)
+        assert engine.status().ready
+        assert not set(engine.status().missing) - OPTIONAL_LAYERS
+
+
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer not in OPTIONAL_LAYERS])
+async def test_without_a_layer_it_refuses_to_start_and_says_which(layer: str) -> None:
+    engine = RestrictedEngine(limits=LIMITS, parked=1, without=frozenset({layer}))
+    # Without namespaces there is no right to change the root either, and that is noticed first.
+    with pytest.raises(SandboxUnavailable, match="root" if layer == "namespaces" else layer):
+        await engine.start()
+    assert not engine.status().ready
+
+
+async def test_the_operator_may_allow_less_and_it_shows() -> None:
+    async with started(without=frozenset({"seccomp"}), allow_weaker=True) as engine:
+        assert "seccomp" in engine.status().missing
+        assert engine.status().detail == "weaker than required"
+        assert await answers(engine)
+
+
+async def test_a_missing_optional_layer_is_reported_only() -> None:
+    async with started(without=frozenset({"landlock"})) as engine:
+        assert "landlock" in engine.status().missing
+        assert await answers(engine)
+
+
+async def test_a_zygote_is_replaced_after_so_many_runs() -> None:
+    async with started(recycle_runs=5) as engine:
+        first = engine.nursery.current
+        for _ in range(30):
+            assert await answers(engine)
+        assert first is not None
+        await eventually(lambda: engine.nursery.current is not first and first.dead)
+        assert await answers(engine)
+
+
+async def test_a_run_outlives_the_replacement_of_its_zygote() -> None:
+    async with started(recycle_runs=20) as engine:
+        first = engine.nursery.current
+        assert first is not None
+        await engine.check(SLEEPER)
+        slow = asyncio.create_task(run(engine, SLEEPER, seconds=2))
+        while engine.nursery.current is first:
+            assert await answers(engine)
+        assert not first.dead
+        assert (await slow).output == "slept"
+        await eventually(lambda: first.dead)
+
+
+async def test_killing_the_stub_or_the_zygote_leaves_no_process_and_it_answers_again() -> None:
+    async with started() as engine:
+        for who in ("stub", "zygote"):
+            zygote = engine.nursery.current
+            assert zygote is not None
+            below = [zygote.process.pid, *processes_below(zygote.process.pid)]
+            assert len(below) >= 3
+            os.kill(below[0] if who == "stub" else below[1], signal.SIGKILL)
+            await eventually(lambda below=below: not any(alive(pid) for pid in below))  # type: ignore[misc]
+            assert await answers(engine)
+
+
+async def test_runs_in_flight_on_a_killed_zygote_are_the_hosts_failure() -> None:
+    async with started() as engine:
+        await engine.check(SLEEPER)
+        runs = [asyncio.create_task(run(engine, SLEEPER)) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        assert engine.nursery.current is not None
+        engine.nursery.current.kill()
+        results = await asyncio.gather(*runs, return_exceptions=True)
+        assert all(isinstance(result, SandboxUnavailable) for result in results), results
+        assert await answers(engine)
+
+
+async def test_a_killed_parked_child_is_not_handed_out() -> None:
+    async with started() as engine:
+        zygote = engine.nursery.current
+        assert zygote is not None
+        await eventually(lambda: len(zygote.children) == 2)
+        doomed = list(zygote.children.values())
+        for pid in processes_below(zygote.process.pid)[1:]:
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: all(child.ended.done() for child in doomed))
+        assert await answers(engine)
+
+
+async def test_a_killed_running_child_is_a_failed_run() -> None:
+    async with started() as engine:
+        await engine.check(SLEEPER)
+        assert engine.nursery.current is not None
+        parked = processes_below(engine.nursery.current.process.pid)
+        running = asyncio.create_task(run(engine, SLEEPER))
+        await asyncio.sleep(0.5)
+        for pid in parked[1:]:
+            os.kill(pid, signal.SIGKILL)
+        outcome = await running
+        assert outcome.status in ("failed", "timed_out")
+        assert await answers(engine)
+
+
+async def test_cancelling_leaves_no_process() -> None:
+    async with started() as engine:
+        await engine.check(SLEEPER)
+        zygote = engine.nursery.current
+        assert zygote is not None
+        await eventually(lambda: len(zygote.children) == 2)
+        runs = [asyncio.create_task(run(engine, SLEEPER)) for _ in range(6)]
+        await asyncio.sleep(0.5)
+        for task in runs:
+            task.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+        assert len(zygote.children) == 2
+
+
+async def test_stopping_leaves_no_process_and_no_descriptor() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async with started():
+        pass  # whatever the loop itself opens once
+    before = descriptors()
+    async with started() as engine:
+        assert await answers(engine)
+        assert engine.nursery.current is not None
+        below = processes_below(engine.nursery.current.process.pid)
+    await eventually(lambda: not any(alive(pid) for pid in below), seconds=1)
+    assert descriptors() == before
+
+
+HOST = """
+import asyncio, sys
+from sandbox.limits import Limits
+from sandbox.restricted.engine import RestrictedEngine
+async def main():
+    engine = RestrictedEngine(limits=Limits(), parked=3)
+    await engine.start()
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def test_kill_nine_of_the_host_leaves_no_process() -> None:
+    host = await asyncio.create_subprocess_exec(sys.executable, "-c", HOST, stdout=subprocess.PIPE)
+    assert host.stdout is not None
+    assert await host.stdout.readline() == b"ready\n"
+    await eventually(lambda: len(processes_below(host.pid)) >= 5)
+    below = processes_below(host.pid)
+    host.kill()
+    await host.wait()
+    await eventually(lambda: not any(alive(pid) for pid in below))
