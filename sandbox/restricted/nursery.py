@@ -198,6 +198,7 @@ class Nursery:
             async with asyncio.timeout(START_SECONDS):
                 await asyncio.shield(zygote.ready)
         except BaseException as error:
+            zygote.ready.cancel()
             zygote.kill()
             if isinstance(error, TimeoutError):
                 raise SandboxUnavailable(f"the zygote was not ready within {START_SECONDS:.0f} s") from None

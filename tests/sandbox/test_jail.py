@@ -44,7 +44,7 @@ async def run(engine: RestrictedEngine, source: str, **arguments: Any) -> Outcom
 
 
 async def answers(engine: RestrictedEngine) -> bool:
-    return (await run(engine, "def run():\n    return 42\n")).output == 42
+    return bool((await run(engine, "def run():\n    return 42\n")).output == 42)
 
 
 def processes_below(pid: int) -> list[int]:

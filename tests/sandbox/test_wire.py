@@ -1,13 +1,14 @@
 """The wire's promises about hostile bytes."""
 
 import json
+from typing import Any
 
 import pytest
 
 from sandbox import wire
 
 
-def payload(message: dict[str, object]) -> bytes:
+def payload(message: dict[str, Any]) -> bytes:
     return wire.encode(message)[wire.LENGTH.size :]
 
 
