@@ -59,29 +59,29 @@ def _limit(default: float, name: str, description: str, *, at_least: float = 1, 
 
 
 class LimitSettings(BaseModel):
-    """One setting a limit; the unit ends its name."""
+    """One setting a limit; the unit ends its name. No limit may be larger than what the tables take."""
 
     limit_wall_seconds: float = _limit(
         30.0, "WALL_SECONDS", "Wall time of one run.", at_least=0.05, at_most=DAY_SECONDS
     )
     limit_cpu_seconds: int = _limit(5, "CPU_SECONDS", "Processor time of one run.", at_most=DAY_SECONDS)
     limit_memory_bytes: int = _limit(256 * MIB, "MEMORY_BYTES", "Memory of one run.", at_least=8 * MIB)
-    limit_source_bytes: int = _limit(256 * 1024, "SOURCE_BYTES", "Source code of one agent.", at_most=4 * MIB)
-    limit_input_bytes: int = _limit(MIB, "INPUT_BYTES", "Input of one run, as JSON.", at_most=64 * MIB)
-    limit_output_bytes: int = _limit(MIB, "OUTPUT_BYTES", "Output of one run, as JSON.", at_most=64 * MIB)
-    limit_log_bytes: int = _limit(256 * 1024, "LOG_BYTES", "What one run prints.", at_most=64 * MIB)
+    limit_source_bytes: int = _limit(256 * 1024, "SOURCE_BYTES", "Source code of one agent.", at_most=MIB)
+    limit_input_bytes: int = _limit(MIB, "INPUT_BYTES", "Input of one run, as JSON.", at_most=8 * MIB)
+    limit_output_bytes: int = _limit(MIB, "OUTPUT_BYTES", "Output of one run, as JSON.", at_most=8 * MIB)
+    limit_log_bytes: int = _limit(256 * 1024, "LOG_BYTES", "What one run prints.", at_most=4 * MIB)
     limit_frame_bytes: int = _limit(2 * MIB, "FRAME_BYTES", "One message between host and agent.", at_most=128 * MIB)
-    limit_effects: int = _limit(200, "EFFECTS", "Calls of services in one run.", at_most=100_000)
+    limit_effects: int = _limit(200, "EFFECTS", "Calls of services in one run.", at_most=10_000)
     limit_child_depth: int = _limit(5, "CHILD_DEPTH", "How deep agents may run agents.", at_least=0, at_most=20)
     limit_runs_per_user: int = _limit(8, "RUNS_PER_USER", "Runs of one user at the same time.", at_most=10_000)
     limit_checks_per_day: int = _limit(2000, "CHECKS_PER_DAY", "Checks of new code by one user in a day.")
     limit_body_bytes: int = _limit(2 * MIB, "BODY_BYTES", "Body of one request.", at_least=1024, at_most=128 * MIB)
     limit_body_seconds: float = _limit(30.0, "BODY_SECONDS", "Time for a request's body to arrive.", at_least=0.1)
     limit_url_bytes: int = _limit(64 * 1024, "URL_BYTES", "Path and query of one request.", at_least=1024, at_most=MIB)
-    limit_runs_kept: int = _limit(10_000, "RUNS_KEPT", "Runs kept for one user; older ones go.")
+    limit_runs_kept: int = _limit(10_000, "RUNS_KEPT", "Runs kept for one user; older ones go.", at_least=100)
     limit_runs_kept_days: int = _limit(30, "RUNS_KEPT_DAYS", "Days that a run is kept.", at_most=36_500)
-    limit_kv_value_bytes: int = _limit(64 * 1024, "KV_VALUE_BYTES", "One value of kv, as JSON.", at_most=MIB)
-    limit_kv_keys: int = _limit(10_000, "KV_KEYS", "Keys of kv of one user.")
+    limit_kv_value_bytes: int = _limit(64 * 1024, "KV_VALUE_BYTES", "One value of kv, as JSON.", at_most=128 * 1024)
+    limit_kv_keys: int = _limit(10_000, "KV_KEYS", "Keys of kv of one user.", at_most=100_000)
     limit_shutdown_seconds: float = _limit(10.0, "SHUTDOWN_SECONDS", "How long a stop waits for runs.", at_least=0)
 
 
@@ -241,7 +241,9 @@ def read_settings(**changes: Any) -> Settings:
     """The settings of this process; `changes` (of the command line) win over the environment. Raises SettingsError."""
     set_names = {name for name, value in os.environ.items() if value}
     known = {name for field in Settings.model_fields for name in variables(field)}
-    unknown = sorted(name for name in set_names - known if name.startswith("AGENTHOST_"))
+    unknown = sorted(
+        name for name in set_names - known if name.startswith("AGENTHOST_") and not name.startswith("AGENTHOST_TEST_")
+    )
     powers = tuple(name for name in _POWERS if name in set_names)
     try:
         settings = _FromEnvironment(**changes, ignored_powers=powers, unknown_names=tuple(unknown))

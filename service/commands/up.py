@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 
+import structlog
 import typer
 import uvloop
 from fastapi import FastAPI
@@ -11,14 +12,17 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.commands.console import Exit, say
 from service.commands.welcome import welcome
+from service.operations.routes import VERSION
 from service.serving import CannotListen, Server, listening_socket
 from service.settings import Settings
+
+log = structlog.get_logger("agenthost.up")
 
 
 def serve(settings: Settings) -> Exit:
     """Serve until SIGINT or SIGTERM; says in a sentence why when it cannot."""
     for warning in settings.warnings():
-        say(f"Warning: {warning}")
+        log.warning("settings", advice=warning)
     try:
         bound = listening_socket(settings)
     except CannotListen as error:
@@ -41,12 +45,14 @@ async def _serve(app: FastAPI, settings: Settings, bound: socket.socket) -> None
     server = Server(app, settings, on_started=lambda: greetings.append(asyncio.create_task(_greet(app, url))))
     try:
         await server.serve(sockets=[bound])
+        log.info("stopped", url=url)
     except SystemExit:
         if app.state.refusal is None:
             raise
 
 
 async def _greet(app: FastAPI, url: str) -> None:
+    log.info("started", url=url, version=VERSION)
     typer.echo(await welcome(app.state.host, url))
     sys.stdout.flush()
 

@@ -50,6 +50,7 @@ _FIXED: Final = (
     ("token_bytes", MAX_TOKEN_BYTES, "bytes", "request", "A bearer token."),
     ("head_bytes", HEAD_BYTES, "bytes", "request", "Request line and headers."),
     ("head_seconds", HEAD_SECONDS, "seconds", "request", "Time for request line and headers to arrive."),
+    ("agents_per_user", 10_000, "agents", "user", "Agents of one user."),
     ("agent_name_characters", 63, "characters", "agent", "The name of an agent."),
     ("notifications_kept", 1000, "notifications", "user", "Notifications kept for one user; older ones go."),
     ("idempotency_key_hours", 24, "hours", "run", "How long an Idempotency-Key is remembered."),
