@@ -1,0 +1,160 @@
+"""What an attack could have changed on this machine: processes, descriptors, files. Looked at from outside the jail."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import Self
+
+from tests.escapes.flags import new_flag
+
+ROOT = Path(__file__).parents[2]
+VARIABLE = "AGENTHOST_TEST_FLAG"
+WATCHED = tuple(Path(place) for place in ("/tmp", "/dev/shm", "/var/tmp", "/run", "/mnt", "/", ROOT))
+SETTLE_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    parent: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """Flags in the host: its environment, its memory, a file that everybody may read; and two for each victim."""
+
+    flags: dict[str, str]
+    file: Path
+    mark: str
+    """Part of every name that an attack gives to something, so that it can be found again."""
+
+    @classmethod
+    def new(cls) -> Self:
+        directory = Path(tempfile.mkdtemp(prefix="agenthost-flag-"))
+        directory.chmod(0o755)
+        places = ("environment", "memory", "file", "input", "reply")
+        planted = cls({place: new_flag(place) for place in places}, directory / "flag", f"mark{token_hex(8)}")
+        planted.file.write_text(planted.flags["file"])
+        planted.file.chmod(0o644)
+        os.environ[VARIABLE] = planted.flags["environment"]
+        return planted
+
+    def remove(self) -> None:
+        os.environ.pop(VARIABLE, None)
+        shutil.rmtree(self.file.parent)
+
+    def hint(self) -> dict[str, object]:
+        """What an attacker may be assumed to know: where the flags are, never what they say."""
+        return {
+            "file": str(self.file),
+            "variable": VARIABLE,
+            "host_pid": os.getpid(),
+            "mark": self.mark,
+            "prefix": "FLAG",
+            "root": str(ROOT),
+            "earlier": [],
+        }
+
+    def traces(self) -> list[str]:
+        """Files that an attack left, and the flag's file if it is not what it was."""
+        found = [
+            str(place / name) for place in (*WATCHED, self.file.parent) for name in names(place) if self.mark in name
+        ]
+        if names(self.file.parent) != ["flag"] or self.file.read_text() != self.flags["file"]:
+            found.append(f"{self.file} was changed")
+        return found
+
+
+def names(directory: Path) -> list[str]:
+    return os.listdir(directory) if os.access(directory, os.R_OK) else []
+
+
+def processes() -> dict[int, Process]:
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                text = Path("/proc", name, "stat").read_text()
+            except OSError:
+                continue
+            state, parent = text.rpartition(")")[2].split()[:2]
+            found[int(name)] = Process(int(parent), state)
+    return found
+
+
+def below(root: int) -> dict[int, Process]:
+    """The process `root` and all its descendants."""
+    everybody = processes()
+
+    def walk(pid: int) -> Iterator[int]:
+        yield pid
+        for child, process in everybody.items():
+            if process.parent == pid:
+                yield from walk(child)
+
+    return {pid: everybody[pid] for pid in walk(root) if pid in everybody}
+
+
+def children_of(pid: int) -> set[int]:
+    return {child for child, process in processes().items() if process.parent == pid}
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@dataclass(slots=True)
+class Watch:
+    """One engine's processes. The host started `stub`; the zygote is its child, the guests are the zygote's."""
+
+    stub: int
+    zygote: int = 0
+    parked: int = 0
+    descriptors: int = 0
+    known: dict[int, Process] = field(default_factory=dict)
+
+    async def begin(self, parked: int) -> None:
+        """Wait until the engine has all its parked children; what is there now is what must be there afterwards."""
+        self.parked = parked
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while self._tree() != (1, 1, parked):  # noqa: ASYNC110 - /proc has no events
+                await asyncio.sleep(0.01)
+        (self.zygote,) = children_of(self.stub)
+        self.descriptors = descriptors()
+
+    async def remains(self) -> list[str]:
+        """What is left of an attack once the engine had time to clear up; nothing, as it should be."""
+        wrong: list[str] = []
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SETTLE_SECONDS
+        while loop.time() < deadline:
+            wrong = self._wrong()
+            if not wrong:
+                return []
+            await asyncio.sleep(0.01)
+        return wrong
+
+    def _wrong(self) -> list[str]:
+        tree = self._tree()
+        wrong = []
+        if tree != (1, 1, self.parked):
+            wrong.append(f"processes by generation are {tree} instead of {(1, 1, self.parked)}")
+        elif children_of(self.stub) != {self.zygote}:
+            wrong.append("the zygote is not the one that was there before")
+        if descriptors() > self.descriptors:
+            wrong.append(f"the host has {descriptors()} descriptors instead of {self.descriptors}")
+        return wrong
+
+    def _tree(self) -> tuple[int, ...]:
+        """How many processes there are in each generation, the stub's first."""
+        everybody = below(self.stub)
+        generation, counts = {self.stub} & everybody.keys(), []
+        while generation:
+            counts.append(len(generation))
+            generation = {pid for pid, process in everybody.items() if process.parent in generation}
+        return tuple(counts)
