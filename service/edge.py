@@ -5,7 +5,6 @@ Pure ASGI, so that a disconnect reaches the route and nothing is copied on the w
 
 import asyncio
 import re
-import traceback
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ApiError
+from service.logs import frames_of
 from service.problems import problem_response
 
 log = structlog.get_logger("agenthost.request")
@@ -94,7 +94,7 @@ class _Exchange:
             self._status = self._status or CLIENT_CLOSED
             raise
         except Exception as error:
-            log.error("internal_error", request_id=self._request_id, error=type(error).__name__, at=_frames(error))
+            log.error("internal_error", request_id=self._request_id, error=type(error).__name__, at=frames_of(error))
             if self._status:
                 raise  # half an answer is out: the server must break the connection
             await self._fail(ApiError("internal_error", "The request failed because of a mistake of the host."))
@@ -131,10 +131,3 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return str(value, "ascii")
     return str(uuid4())
-
-
-def _frames(error: BaseException) -> list[str]:
-    """Where it happened, innermost last; without the message, which may repeat what a tenant sent."""
-    return [
-        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
-    ]

@@ -119,7 +119,7 @@ class ApiError(Exception):
             "instance": instance,
             "code": self.code,
             "hint": self.hint,
-            "errors": [dict(error) for error in self.errors],
+            "errors": [{"message": self.detail, **error} for error in self.errors],
             "request_id": request_id,
         }
 

@@ -5,6 +5,7 @@ A line holds ids, names, numbers and codes; never an input, an output, a token o
 
 import logging
 import sys
+import traceback
 
 import structlog
 from structlog.typing import Processor
@@ -27,7 +28,8 @@ def configure_logs(*, terminal: bool, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            foreign_pre_chain=[*shared, _without_messages],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
@@ -38,3 +40,18 @@ def configure_logs(*, terminal: bool, level: int = logging.INFO) -> None:
 def _without_nothing(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Drop the fields that are None: a line says what there is."""
     return {name: value for name, value in event.items() if value is not None}
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Where it happened, innermost last; without the message, which may repeat what a tenant sent."""
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]
+    ]
+
+
+def _without_messages(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """An exception that a library logs, told as ours are."""
+    error = (event.pop("exc_info", None) or (None, None))[1]
+    if isinstance(error, BaseException):
+        event.update(error=type(error).__name__, at=frames_of(error))
+    return event

@@ -54,6 +54,13 @@ class BoundedHttp(HttpToolsProtocol):
         if self.cycle.response_complete:  # the rest of a refused body has been passed over
             self._begin_head()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body and not self.transport.is_closing():
+            # The answer came before the end of the body: what is left is passed over, but not for ever.
+            self._end_head()
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(ApiError("invalid_request", "This is not a valid HTTP request."))
 
