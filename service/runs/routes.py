@@ -139,11 +139,9 @@ async def _answer(request: Request, host: Host, caller: Caller, asked: Asked) ->
     try:
         record = await asyncio.shield(running)
     except asyncio.CancelledError:
+        # The host is stopping, and gives requests a few more seconds: enough to record the run and to tell the caller.
         stop.ask("the host is stopping")
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()
-        raise
+        record = await running
     finally:
         watching.cancel()
     if record.status != "succeeded":
