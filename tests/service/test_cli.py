@@ -1,5 +1,6 @@
 """The command line as an operator types it: a real host in a process of its own, and the commands that talk to it."""
 
+import asyncio
 import json
 import os
 import re
@@ -17,6 +18,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from service.database.embedded import EmbeddedPostgres
 
 AGENTHOST = Path(sys.executable).with_name("agenthost")
 START_SECONDS = 60
@@ -266,6 +269,36 @@ def test_doctor_says_what_works(operator: Operator, host: Up, tmp_path: Path) ->
     assert re.search(r"^FAIL\s+database", told.stdout, re.MULTILINE)
     assert "sekret" not in told.stdout + told.stderr
     assert Operator(tmp_path, settings={"AGENTHOST_LIMIT_EFFECTS": "many"}).types("doctor").returncode == 1
+
+
+async def test_migrate_makes_the_login_that_serves(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path / "elsewhere")
+    owner_dsn = (await postgres.start()).owner_dsn
+    try:
+        settings = {"AGENTHOST_MIGRATE_URL": owner_dsn, "DATABASE_URL": ""}
+        operator = Operator(tmp_path, settings=settings)
+        first = await asyncio.to_thread(operator.types, "migrate", "--new-password")
+        assert first.returncode == 0, first.stderr
+        assert "applied" in first.stderr
+        name, _, serving_dsn = first.stdout.strip().partition("=")
+        assert name == "DATABASE_URL"
+        assert serving_dsn.startswith("postgresql://agenthost_api:")
+        settings["DATABASE_URL"] = serving_dsn
+        told = await asyncio.to_thread(operator.types, "doctor")
+        assert told.returncode == 0, told.stdout
+        again = await asyncio.to_thread(operator.types, "migrate")
+        assert (again.returncode, again.stdout) == (0, "")
+        assert "applied" not in again.stderr
+        settings["DATABASE_URL"] = owner_dsn
+        refused = await asyncio.to_thread(operator.types, "up")
+        assert refused.returncode == 1
+        assert "agenthost_api" in refused.stderr
+    finally:
+        await postgres.stop()
+    unreachable = await asyncio.to_thread(operator.types, "migrate")
+    assert unreachable.returncode == 1
+    assert "Traceback" not in unreachable.stderr
+    assert Operator(tmp_path).types("migrate").returncode == 0
 
 
 def test_nothing_is_coloured_when_piped(operator: Operator, host: Up) -> None:
