@@ -22,6 +22,9 @@ from sandbox.verdicts import outcome_of, read_checked
 WALL_GRACE_SECONDS = 2.0
 """The kernel's timer in the guest ends a run at its limit; the host waits so much longer before it kills."""
 
+LINGER_SECONDS = 1.0
+"""How long a guest may take to be gone after its last word; then it is killed."""
+
 CHECK_WALL_SECONDS = 10.0
 CHECK_FRAME_BYTES = 8 * 1024 * 1024
 CACHE_BYTES = 64 * 1024 * 1024
@@ -134,9 +137,13 @@ class RestrictedEngine:
             raise
         if conversation.closing is None:
             child.kill()
-        await asyncio.wait({child.ended}, timeout=1.0)
-        await conversation.rest(connection)
-        end = await asyncio.shield(child.finish())
+        try:
+            await asyncio.wait({child.ended}, timeout=LINGER_SECONDS)
+            if not child.ended.done():
+                child.kill()
+            await conversation.rest(connection)
+        finally:
+            end = await asyncio.shield(child.finish())
         if end.status is None and conversation.closing is None:
             raise SandboxUnavailable("the sandbox was lost during the run")
         return end
