@@ -26,11 +26,15 @@ def _classes(sources: Sources) -> tuple[type[random.Random], type[random.Random]
     class Random(random.Random):
         """`random.Random` that seeds itself from the run's sources when no seed is given."""
 
+        __module__ = "random"
+
         def seed(self, a: Any = None, version: int = 2) -> None:
             super().seed(int.from_bytes(sources.random_bytes(_SEED_BYTES)) if a is None else a, version)
 
     class SystemRandom(random.Random):
         """`random.SystemRandom`: bits from the run's sources; no seed, no state."""
+
+        __module__ = "random"
 
         def random(self) -> float:
             return (int.from_bytes(sources.random_bytes(7)) >> 3) * 2.0**-53
@@ -102,6 +106,7 @@ def statistics_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     class NormalDist(statistics.NormalDist):
         """`statistics.NormalDist` whose samples are the run's own chance."""
 
+        __module__ = "statistics"
         __slots__ = ()
 
         def samples(self, n: Any, *, seed: Any = None) -> list[float]:

@@ -145,6 +145,8 @@ def zoneinfo_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     class ZoneInfo(zoneinfo.ZoneInfo):
         """`zoneinfo.ZoneInfo` from memory. One object a zone, as in the original."""
 
+        __module__ = "zoneinfo"
+
         def __new__(cls, key: str) -> Any:
             if key not in known:
                 if key not in _zone_data:

@@ -21,13 +21,15 @@ from types import (
     FrameType,
     FunctionType,
     MethodDescriptorType,
+    MethodType,
     ModuleType,
     SimpleNamespace,
     TracebackType,
     resolve_bases,
 )
-from typing import Any, cast
+from typing import Any
 
+from sandbox.guest.language import AGENT_MODULE
 from sandbox.restricted.kinds import EXTENDABLE, KNOWN_KINDS, SELF_MATCHING, AbstractMeta, Kind, make_type
 from sandbox.restricted.names import GUARDED, READABLE_DUNDERS, attribute_allowed, is_dunder
 
@@ -39,6 +41,12 @@ WRITABLE = (SimpleNamespace, FunctionType, Context, TextWrapper)
 
 # What namedtuple makes of a tuple: public, in spite of the underscore.
 NAMEDTUPLE_NAMES = frozenset({"_asdict", "_replace", "_make", "_fields", "_field_defaults"})
+
+# `type.__module__` of a class itself, whatever its metaclass says.
+MODULE_OF: Callable[[type], Any] = type.__dict__["__module__"].__get__
+MRO_OF: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+NAMES_OF: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
+SELF_CLASS_OF: Callable[[Any], type] = super.__dict__["__self_class__"].__get__
 
 Substitute = Callable[[Any], Any]
 
@@ -80,6 +88,7 @@ class Guards:
         self._substitutes = substitutes
         self._format = SafeFormatter(self.read)
         self._kinds: dict[str, Kind] = {}
+        self._foreign: dict[type, frozenset[str]] = {}
         self.type = make_type(self.kind_of)
 
     def register(self, cls: Any) -> Any:
@@ -88,10 +97,15 @@ class Guards:
         self.writable.add(cls)
         return cls
 
+    def owns(self, cls: Any) -> bool:
+        """Is it a class of the agent's? One that is still being made is known by its module, which no agent can set."""
+        if cls not in self.own and MODULE_OF(cls) == AGENT_MODULE:
+            self.register(cls)
+        return cls in self.own
+
     def is_own(self, obj: Any) -> bool:
         """Is it a class of the agent's, or an instance of one?"""
-        kind = type(obj)
-        return kind in self.own or (issubclass(kind, type) and obj in self.own)
+        return self.owns(obj if issubclass(type(obj), type) else type(obj))
 
     def write(self, obj: Any) -> Any:
         """`_write_(obj).name = ...`: the object itself when its attributes may be set, else TypeError."""
@@ -118,20 +132,41 @@ class Guards:
             return self._guarded(obj, kind, name)
         if is_dunder(name):
             return self._dunder(obj, kind, name)
-        if kind in self.own or kind is super or kind is FunctionType or kind is SimpleNamespace or self.is_own(obj):
+        return self._private(obj, kind, name)
+
+    def _private(self, obj: Any, kind: type, name: str) -> Any:
+        """Private attributes are for what the agent itself defined: not those of a library's class that it extends, nor
+        of a metaclass. `E._convert_("X", "sys", ...)`, of any enum, would be all of `sys.modules`."""
+        if kind is FunctionType or kind is SimpleNamespace:
             return getattr(obj, name)
-        tuples = obj if issubclass(kind, type) else kind
-        if name in NAMEDTUPLE_NAMES and issubclass(tuples, tuple):
+        is_class = issubclass(kind, type)
+        cls = obj if is_class else SELF_CLASS_OF(obj) if kind is super else kind
+        if name in NAMEDTUPLE_NAMES and issubclass(cls, tuple):
             return getattr(obj, name)
-        raise refused(obj, name)
+        if not self.owns(cls) or (name in self._foreign_names(cls) and (kind is super or not self._defines(cls, name))):
+            raise refused(obj, name)
+        return getattr(obj, name)
+
+    def _foreign_names(self, cls: type) -> frozenset[str]:
+        """Private names of what a class of the agent's extends, and of its metaclass. They do not change."""
+        found = self._foreign.get(cls)
+        if found is None:
+            bases = [base for base in MRO_OF(cls) if not self.owns(base)]
+            names = {name for base in (*bases, type(cls)) for name in dir(base) if name.startswith("_")}
+            found = self._foreign[cls] = frozenset(names)
+        return found
+
+    def _defines(self, cls: type, name: str) -> bool:
+        """Is the first class with this name the agent's?"""
+        return any(self.owns(base) for base in [base for base in MRO_OF(cls) if name in NAMES_OF(base)][:1])
 
     def _dunder(self, obj: Any, kind: type, name: str) -> Any:
         if name == "__class__":
             return self.kind_of(obj)
-        if name == "__dict__" and kind not in self.own:
+        if name == "__dict__" and (issubclass(kind, type) or not self.owns(kind)):
             raise refused(obj, name)
         if name == "__init__":  # Base.__init__(self, ...)
-            if not issubclass(kind, type) or not (obj in self.own or self.may_extend(obj)):
+            if not issubclass(kind, type) or not self.may_extend(obj):
                 raise refused(obj, name)
         elif name not in READABLE_DUNDERS:
             raise refused(obj, name)
@@ -146,28 +181,26 @@ class Guards:
         value = getattr(obj, name)
         if name in ("format", "format_map"):
             return self._safe_format(value, name)
-        owner = getattr(value, "__self__", None)
-        if name == "register" and issubclass(type(owner), ABCMeta):
+        if name == "register" and type(value) is MethodType and issubclass(type(value.__self__), ABCMeta):
             raise refused(obj, name)
-        if name in self._substitutes and type(value) is BuiltinFunctionType and issubclass(type(owner), type):
-            if not issubclass(cast(type, owner), date):
-                raise refused(obj, name)
-            return self._substitutes[name](owner)
+        if name in self._substitutes and type(value) is BuiltinFunctionType and value.__name__ == name:
+            owner: Any = value.__self__
+            if issubclass(type(owner), type) and issubclass(owner, date):
+                return self._substitutes[name](owner)
         return value
 
     def _safe_format(self, value: Any, name: str) -> Any:
-        formatter = self._format
-        if type(value) is BuiltinFunctionType and issubclass(type(value.__self__), str):
+        """Stands in for the method of `str`, bound or not; any other value is itself."""
+        vformat = self._format.vformat
+        if type(value) is BuiltinFunctionType and value.__name__ == name and issubclass(type(value.__self__), str):
             text = str.__str__(value.__self__)
             if name == "format_map":
-                return lambda mapping, /: formatter.vformat(text, (), mapping)
-            return lambda *args, **kwargs: formatter.vformat(text, args, kwargs)
-        if type(value) is MethodDescriptorType:
+                return lambda mapping, /: vformat(text, (), mapping)
+            return lambda *args, **kwargs: vformat(text, args, kwargs)
+        if type(value) is MethodDescriptorType and value.__name__ == name and value.__objclass__ is str:
             if name == "format_map":
-                return lambda text, mapping, /: formatter.vformat(str.__str__(text), (), mapping)
-            return lambda text, /, *args, **kwargs: formatter.vformat(str.__str__(text), args, kwargs)
-        if type(value) is BuiltinFunctionType:
-            raise TypeError("format is not available here")
+                return lambda text, mapping, /: vformat(str.__str__(text), (), mapping)
+            return lambda text, /, *args, **kwargs: vformat(str.__str__(text), args, kwargs)
         return value
 
     # Builtins that take an attribute's name, or that make or show types.
@@ -206,12 +239,12 @@ class Guards:
     def object_setattr(self, obj: Any, name: Any, value: Any) -> None:
         """`object.__setattr__(self, ...)`: how a frozen dataclass sets a field of its own."""
         self._settable(name)
-        if type(obj) not in self.own:
+        if not self.owns(type(obj)):
             raise TypeError("object.__setattr__ works on instances of the agent's own classes")
         object.__setattr__(obj, name, value)
 
     def vars(self, obj: Any) -> Any:
-        if type(obj) is SimpleNamespace or type(obj) in self.own:
+        if type(obj) is SimpleNamespace or (self.owns(type(obj)) and not isinstance(obj, type)):
             return obj.__dict__
         raise TypeError("vars() works on instances of the agent's own classes")
 
@@ -223,34 +256,35 @@ class Guards:
         kind = type(obj)
         if issubclass(kind, type):
             return self.type
-        if kind in self.own or kind in self.visible or issubclass(kind, BaseException):
+        if self.owns(kind) or kind in self.visible or issubclass(kind, BaseException):
             return kind
         return self._kinds.setdefault(kind.__name__, Kind(kind.__name__))
 
     def match_class(self, cls: Any) -> Any:
         """A class in a pattern with positions. `__match_args__` read attributes by text, past every guard: so only
-        built-in types, which take the subject itself, and the agent's own, whose fields have checked names."""
-        if cls in SELF_MATCHING:
-            return cls
-        fields = getattr(cls, "__match_args__", ()) if cls in self.own else ("__class__",)
-        if getattr(cls, "_is_protocol", False) or not all(map(attribute_allowed, fields)) or GUARDED & {*fields}:
-            raise TypeError(f"{cls!r} cannot be matched by position; match by keyword, or test with isinstance")
-        return cls
+        built-in types, which take the subject itself, and the agent's own, if their fields have names for all to read.
+        A private one is read from instances only: what an abstract class or a protocol takes for one may be anything.
+        """
+        if issubclass(type(cls), type):
+            if cls in SELF_MATCHING:
+                return cls
+            fields = getattr(cls, "__match_args__", ())
+            private = any(name.startswith("_") for name in fields) and type(cls) is not type
+            if self.owns(cls) and not private and not GUARDED & {*fields} and all(map(attribute_allowed, fields)):
+                return cls
+        raise TypeError(f"{cls!r} cannot be matched by position; match by keyword, or test with isinstance")
 
     # Classes
 
     def may_extend(self, base: Any) -> bool:
         if not issubclass(type(base), type):
-            return base in self.extendable
-        return base in self.own or base in self.extendable or issubclass(base, BaseException)
+            return type(base) is FunctionType and base in self.extendable  # NamedTuple, TypedDict
+        return self.owns(base) or base in self.extendable or issubclass(base, BaseException)
 
     def _check_base(self, base: Any) -> None:
         """An alias such as `Generic[T]` stands for other bases; nothing else may, least of all an agent's object."""
-        if type(base).__module__ in ("typing", "types") and type(base) not in self.own:
-            bases = resolve_bases((base,))
-        else:
-            bases = (base,)
-        for actual in bases:
+        is_alias = MODULE_OF(type(base)) in ("typing", "types") and not issubclass(type(base), type)
+        for actual in resolve_bases((base,)) if is_alias else (base,):
             if not self.may_extend(actual):
                 raise TypeError(f"{getattr(actual, '__name__', 'this object')} cannot be extended; hold one instead")
 

@@ -114,6 +114,8 @@ class Importer:
             names = self._contents(name)
             self._guards.visible.update(value for value in names.values() if isinstance(value, type))
             self._guards.extendable.update(names[base] for base in EXTENDABLE.get(name, "").split())
+            if name == "typing":  # typing.Mapping[str, int] stands for one of these
+                self.load("collections")
             self._loaded[name] = Module(name, names)
         return self._loaded[name]
 

@@ -1,4 +1,4 @@
-"""What agents get of types: `type`, `ABCMeta`, names of types that they do not get, and which builtin types they may extend.
+"""What agents get of types: `type`, `ABCMeta`, names of types that they do not get, builtin types they may extend.
 
 Invariant: nothing here makes a class, or shows one that was not handed out on purpose.
 """

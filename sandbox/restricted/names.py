@@ -24,6 +24,9 @@ _METHODS = (
 )
 METHODS = frozenset(f"__{name}__" for name in _METHODS.split())
 
+# Those that super() may be asked for: not the ones that look up attributes by name.
+SUPER_METHODS = METHODS - {"__getattr__", "__get__", "__set__", "__delete__", "__set_name__"}
+
 # Enum calls these by name; they have no meaning outside a class.
 CLASS_NAMES = frozenset({"_missing_", "_generate_next_value_", "_ignore_", "_order_"})
 

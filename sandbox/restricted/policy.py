@@ -23,6 +23,7 @@ from sandbox.restricted.importer import Importer, preload
 from sandbox.restricted.patterns import MatchRules, guard_call
 from sandbox.restricted.sources import Sources
 from sandbox.restricted.static_names import name_problems
+from sandbox.restricted.syntax import is_abstract_meta, is_main_block, is_name, is_object_setattr, is_super
 from sandbox.restricted.version import POLICY_VERSION
 
 
@@ -57,6 +58,8 @@ class Policy(MatchRules, RestrictingNodeTransformer):
 
     def check_name(self, node: Any, name: str | None, allow_magic_methods: bool = False) -> None:
         """Variables may be private (`_rate`): only `_like_this_`, the guards' own names, and dunders are not theirs."""
+        if name == "super":
+            self.refuse(node, "name_not_allowed", "name 'super' is reserved", "Choose another name.")
         if name is None or names.variable_allowed(name, in_class=bool(self._classes)):
             return
         if allow_magic_methods and self._in_class_body and (name in names.METHODS or name in names.CLASS_NAMES):
@@ -71,9 +74,10 @@ class Policy(MatchRules, RestrictingNodeTransformer):
             return node
         if isinstance(node.ctx, ast.Store) and node.id in names.MODULE_NAMES:
             return node
-        if node.id == "super" and not isinstance(node.ctx, ast.Load):
-            self.refuse(node, "name_not_allowed", "name 'super' is reserved", "Choose another name.")
-        self.check_name(node, node.id)
+        if self._in_class_body and node.id in names.METHODS:
+            return node  # __radd__ = __add__, __hash__ = None
+        if node.id != "super" or not isinstance(node.ctx, ast.Load):
+            self.check_name(node, node.id)
         return node
 
     def visit_Global(self, node: ast.Global) -> Any:
@@ -92,7 +96,7 @@ class Policy(MatchRules, RestrictingNodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         name = self._mangled(node.attr)
         load = isinstance(node.ctx, ast.Load)
-        if load and names.is_dunder(name) and name in names.METHODS and _is_super(node.value):
+        if load and name in names.SUPER_METHODS and is_super(node.value):
             return node  # super().__init__(...): a method that a class may define anyway
         self._check_attribute(node, name, load)
         value = self.visit(node.value)
@@ -104,9 +108,10 @@ class Policy(MatchRules, RestrictingNodeTransformer):
 
     def _mangled(self, name: str) -> str:
         """As the compiler would: `self.__x` in class C is `self._C__x`."""
-        if self._classes and name.startswith("__") and not name.endswith("__"):
-            return f"_{self._classes[-1].lstrip('_')}{name}"
-        return name
+        if not self._classes or not name.startswith("__") or name.endswith("__"):
+            return name
+        owner = self._classes[-1].lstrip("_")
+        return f"_{owner}{name}" if owner else name
 
     def _check_attribute(self, node: Any, name: str, load: bool) -> None:
         allowed = names.attribute_allowed(name)
@@ -132,7 +137,7 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         return self.node_contents_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> Any:
-        if self._in_class_body and any(isinstance(t, ast.Name) and t.id == "__slots__" for t in node.targets):
+        if self._in_class_body and is_name(node.targets[0], "__slots__") and len(node.targets) == 1:
             return self._slots(node)
         return self.node_contents_visit(node)
 
@@ -148,7 +153,7 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         return self.node_contents_visit(node)
 
     def visit_Call(self, node: ast.Call) -> Any:
-        if _is_object_setattr(node.func):
+        if is_object_setattr(node.func):
             node.func = ast.copy_location(ast.Constant(None), node.func)
             self.node_contents_visit(node)
             node.func = ast.copy_location(ast.Name("_object_setattr_", ast.Load()), node.func)
@@ -194,7 +199,7 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         """Bases are checked when the class is made, by the guard that stands for `__build_class__`."""
         self.check_name(node, node.name)
         for keyword in node.keywords:
-            if keyword.arg is None or (keyword.arg == "metaclass" and not _is_abstract_meta(keyword.value)):
+            if keyword.arg is None or (keyword.arg == "metaclass" and not is_abstract_meta(keyword.value)):
                 self.refuse(keyword.value, "metaclass_not_allowed", "metaclasses are not available", "Extend abc.ABC.")
         body, node.body = node.body, []
         self.node_contents_visit(node)
@@ -232,27 +237,6 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         return node
 
 
-def _is_super(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args
-
-
-def _is_object_setattr(node: ast.expr) -> bool:
-    """Added: `object.__setattr__(self, "x", 1)`, how a frozen dataclass sets a field; a guard stands in for it."""
-    return isinstance(node, ast.Attribute) and node.attr == "__setattr__" and ast.unparse(node.value) == "object"
-
-
-def _is_abstract_meta(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).rpartition(".")[2] == "ABCMeta"
-
-
-def _is_main_block(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.If)
-        and not node.orelse
-        and ast.unparse(node.test) in ("__name__ == '__main__'", "'__main__' == __name__")
-    )
-
-
 class RestrictedLanguage:
     """Python for agents nobody has reviewed. Making one imports all that agents can import: do it before the jail."""
 
@@ -278,7 +262,7 @@ class RestrictedLanguage:
         tree = ast.parse(source, AGENT_FILE)
         policy = Policy()
         # `if __name__ == "__main__":` never holds here, so its body is dropped, not checked.
-        tree.body = [statement for statement in tree.body if not _is_main_block(statement)]
+        tree.body = [statement for statement in tree.body if not is_main_block(statement)]
         problems = list(name_problems(tree, BUILTIN_NAMES))
         tree = policy.visit(tree)
         problems += policy.problems

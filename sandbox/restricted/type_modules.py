@@ -7,10 +7,10 @@ is a string, or makes a class out of a dict of names.
 import abc
 import collections
 import contextlib
-import copy
 import dataclasses
 import enum
 import functools
+import importlib.util
 import pprint
 import types
 import typing
@@ -19,7 +19,8 @@ from types import BuiltinFunctionType, FunctionType, MethodType, UnionType
 from typing import Any
 
 from sandbox.guest.language import AGENT_MODULE
-from sandbox.restricted.guards import AbstractMeta, Guards
+from sandbox.restricted.guards import MODULE_OF, Guards
+from sandbox.restricted.kinds import AbstractMeta
 from sandbox.restricted.sources import Sources
 
 _DATACLASSES = "field fields asdict astuple replace is_dataclass FrozenInstanceError KW_ONLY InitVar MISSING Field"
@@ -55,7 +56,7 @@ def dataclasses_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
 
     def dataclass(cls: Any = None, /, **options: Any) -> Any:
         def decorate(cls: Any) -> Any:
-            if cls not in guards.own:
+            if not isinstance(cls, type) or not guards.owns(cls):
                 raise TypeError("dataclass decorates the agent's own classes")
             return guards.register(dataclasses.dataclass(cls, **options))  # slots=True makes a new class
 
@@ -72,25 +73,31 @@ class _EnumType(enum.EnumType):
             raise TypeError("write a class statement to make an enum")
         return super().__call__(value, *values)
 
+    def _create_(cls, *args: Any, **keywords: Any) -> Any:
+        raise TypeError("write a class statement to make an enum")
+
+    def _convert_(cls, *args: Any, **keywords: Any) -> Any:
+        raise TypeError("write a class statement to make an enum")  # the original reads any module's names
+
 
 class Enum(enum.Enum, metaclass=_EnumType):
-    pass
+    __module__ = "enum"
 
 
 class IntEnum(int, Enum, enum.ReprEnum):
-    pass
+    __module__ = "enum"
 
 
 class StrEnum(Enum, enum.StrEnum):
-    pass
+    __module__ = "enum"
 
 
 class Flag(Enum, enum.Flag):
-    pass
+    __module__ = "enum"
 
 
 class IntFlag(Flag, enum.IntFlag):
-    pass
+    __module__ = "enum"
 
 
 def enum_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
@@ -101,7 +108,7 @@ def enum_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
 def functools_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     def update_wrapper(wrapper: Any, wrapped: Any) -> Any:
         """Without the original's lists of attribute names to copy: they would read any attribute."""
-        if type(wrapper) is not FunctionType and not guards.is_own(wrapper):
+        if type(wrapper) is not FunctionType and not guards.owns(type(wrapper)):
             raise TypeError("the wrapper must be a function")
         if not isinstance(wrapped, _WRAPPABLE) and not guards.is_own(wrapped):
             raise TypeError("the wrapped object must be a function")
@@ -111,7 +118,7 @@ def functools_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
         return lambda wrapper: update_wrapper(wrapper, wrapped)
 
     def total_ordering(cls: Any) -> Any:
-        if cls not in guards.own:
+        if not isinstance(cls, type) or not guards.owns(cls):
             raise TypeError("total_ordering decorates the agent's own classes")
         return functools.total_ordering(cls)
 
@@ -160,11 +167,36 @@ def contextlib_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     return _names(contextlib, _CONTEXTLIB)
 
 
-def copy_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
-    def deepcopy(x: Any, memo: Any = None) -> Any:
-        return copy.deepcopy(x, memo)
+# Modules whose objects may be taken apart to be copied; nothing of the host's is among them.
+_COPYABLE = frozenset(
+    f"{AGENT_MODULE} builtins calendar collections csv datetime decimal enum fractions functools graphlib itertools "
+    "random re statistics string textwrap types typing urllib uuid zoneinfo".split()
+)
 
-    return {"copy": copy.copy, "deepcopy": deepcopy, "Error": copy.Error}
+
+def _private_copy() -> Any:
+    """A second instance of the module `copy`, that does not take host objects apart: their parts would be in `memo`."""
+    spec = importlib.util.find_spec("copy")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    reconstruct = module._reconstruct
+
+    def checked(x: Any, *args: Any, **options: Any) -> Any:
+        if MODULE_OF(type(x)).partition(".")[0] not in _COPYABLE:
+            raise TypeError(f"cannot copy a {type(x).__name__}")
+        return reconstruct(x, *args, **options)
+
+    module._reconstruct = checked
+    return module
+
+
+_copy = _private_copy()
+
+
+def copy_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
+    return _names(_copy, "copy deepcopy Error")
 
 
 def types_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
