@@ -19,6 +19,9 @@ PARKED = 3
 LIMITS = Limits(wall_seconds=6.0, cpu_seconds=2, memory_bytes=128 * MIB)
 VICTIM_LIMITS = Limits(wall_seconds=30.0, cpu_seconds=2, memory_bytes=64 * MIB)
 CHECK_SECONDS = 15.0
+LATE_SECONDS = 1.5
+"""By then the kernel has ended a run; the host itself would wait a little longer, should the kernel's timer fail."""
+
 SLACK_SECONDS = 4.0
 """How much longer than its wall limit a run may take to be over and told."""
 
@@ -181,7 +184,11 @@ class Arena:
         forged = {f"{call.service}.{call.action}" for call in told.calls} - attack.calls
         if forged:
             wrong.append(f"the broker was asked for {sorted(forged)}")
-        return wrong + ([] if told.outcome is None else consistent(told.outcome, guarded=not self.bare))
+        if told.outcome is not None:
+            wrong += consistent(told.outcome, guarded=not self.bare)
+            if told.outcome.usage.wall_ms > (attack.under(LIMITS).wall_seconds + LATE_SECONDS) * 1000:
+                wrong.append(f"over only after {told.outcome.usage.wall_ms:.0f} ms: nothing but the host ended it")
+        return wrong
 
     async def honest_run(self) -> list[str]:
         """Whether the engine still serves ordinary people."""

@@ -145,7 +145,6 @@ PROCESSES = [
     *call("kill", "-1, 9", "everybody killed", id="kill-everybody"),
     *call("kill", "0, 9", "the process group killed", id="kill-group"),
     *call("kill", "1, 9", "the zygote killed", id="kill-zygote"),
-    *call("kill", "hint['host_pid'], 9", "the host killed, if its number were visible", id="kill-host"),
     *call("tkill", "1, 19", "the zygote stopped"),
     *call("tgkill", "1, 1, 19", "the zygote stopped, by thread"),
     *call("rt_tgsigqueueinfo", "1, 1, 9, here", "a signal with a forged sender"),
@@ -367,6 +366,14 @@ return "survived"
            bare=KILLED | RETURNED | {"cpu_time_exceeded", "agent_error"}),
 ]  # fmt: skip
 
+OTHER_PROCESSES = [
+    machine_code("see-host", "the host's process, by its number: a signal could reach it, or would but for its user", "own", f"""
+        def run(hint: dict, services=None):
+            result = syscall({NUMBERS["kill"]}, hint["host_pid"], 0)
+            return "ESCAPED: there is such a process" if result in (0, -1) else result
+        """),
+]  # fmt: skip
+
 READING_MEMORY = [
     machine_code("scan-objects", "every object of the interpreter searched for another tenant's", "mitos, silent inheritance", """
         import gc
@@ -436,5 +443,5 @@ READING_MEMORY = [
 
 ATTACKS = [
     *KERNEL_DOORS, *NAMESPACES, *FILES, *NETWORK, *PROCESSES, *TIME, *MEMORY, *DESCRIPTORS, *OTHER_ENTRIES,
-    *WITH_NUMBERS, *WITH_PYTHON, *READING_MEMORY,
+    *WITH_NUMBERS, *WITH_PYTHON, *OTHER_PROCESSES, *READING_MEMORY,
 ]  # fmt: skip
