@@ -10,7 +10,7 @@ def is_name(node: ast.expr, name: str) -> bool:
 
 
 def is_super(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and is_name(node.func, "super") and not node.args and not node.keywords
+    return isinstance(node, ast.Call) and is_name(node.func, "super")
 
 
 def is_object_setattr(node: ast.expr) -> bool:
