@@ -26,6 +26,13 @@ class Hosted:
     address: str
     environment: dict[str, str]
     directory: Path
+    process: "subprocess.Popen[bytes]"
+
+    def token(self, *arguments: str) -> str:
+        """What `agenthost token` prints."""
+        command = [str(ROOT / ".venv/bin/agenthost"), "token", *arguments]
+        printed = subprocess.check_output(command, cwd=self.directory, env=self.environment, text=True)
+        return printed.strip()
 
     def type(self, commands: Sequence[str]) -> list[str]:
         """What each of the commands prints, all typed into one shell in this order; the first failure raises."""
@@ -48,14 +55,19 @@ class Hosted:
 
 
 @contextmanager
-def started_host(directory: Path) -> Iterator[Hosted]:
-    """`agenthost up` with its data in `directory`, on a free port, with nothing configured; stopped afterwards."""
-    (directory / ".venv").symlink_to(ROOT / ".venv")
+def started_host(directory: Path, **settings: str) -> Iterator[Hosted]:
+    """`agenthost up` with its data in `directory`, on a free port, with nothing else configured; stopped afterwards.
+
+    Started again on the same directory it goes on with the same data.
+    """
+    if not (directory / ".venv").exists():
+        (directory / ".venv").symlink_to(ROOT / ".venv")
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
         "AGENTHOST_PORT": "0",
         "AGENTHOST_DATA_DIR": str(directory / "data"),
+        **settings,
     }
     said = directory / "output"
     with said.open("wb") as output:
@@ -70,7 +82,7 @@ def started_host(directory: Path) -> Iterator[Hosted]:
     try:
         address = _address(said, process)
         environment["AGENTHOST_PORT"] = address.rpartition(":")[2]
-        yield Hosted(address, environment, directory)
+        yield Hosted(address, environment, directory, process)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
