@@ -112,6 +112,8 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
     engines = engines_of(settings) if given.engines is None else given.engines
     for engine in engines.values():
         await _start(engine, stack)
+        if missing := engine.status().missing:
+            log.warning("sandbox_weaker", engine=engine.name, missing=list(missing))
     return Host(
         settings=settings,
         database=database,

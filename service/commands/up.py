@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from contextlib import suppress
 
 import structlog
 import typer
@@ -53,8 +54,10 @@ async def _serve(app: FastAPI, settings: Settings, bound: socket.socket) -> None
 
 async def _greet(app: FastAPI, url: str) -> None:
     log.info("started", url=url, version=VERSION)
-    typer.echo(await welcome(app.state.host, url))
-    sys.stdout.flush()
+    text = await welcome(app.state.host, url)
+    with suppress(OSError):  # nobody may be reading
+        typer.echo(text)
+        sys.stdout.flush()
 
 
 def _url(bound: socket.socket) -> str:

@@ -2,17 +2,9 @@
 
 import asyncio
 import json
-import os
 import re
-import signal
-import socket
 import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,95 +12,7 @@ import httpx
 import pytest
 
 from service.database.embedded import EmbeddedPostgres
-
-AGENTHOST = Path(sys.executable).with_name("agenthost")
-START_SECONDS = 60
-SLEEPER = "import time\ndef run(seconds: float):\n    time.sleep(seconds)\n    return seconds\n"
-
-
-@dataclass
-class Operator:
-    """Somebody with a shell, and a data directory."""
-
-    data_dir: Path
-    port: int = 0
-    settings: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {"AGENTHOST_DATA_DIR": str(self.data_dir), "AGENTHOST_PORT": str(self.port)}
-        return {"PATH": os.environ["PATH"], "HOME": str(self.data_dir), **own, **self.settings}
-
-    def types(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [AGENTHOST, *arguments],
-            input=stdin,
-            env=self.environment,
-            cwd=self.data_dir,
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
-
-    @contextmanager
-    def up(self) -> Iterator["Up"]:
-        self.data_dir.mkdir(exist_ok=True)
-        process = subprocess.Popen(
-            [AGENTHOST, "up"],
-            env=self.environment,
-            cwd=self.data_dir,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        host = Up(process)
-        try:
-            host.wait_until_ready()
-            self.port = int(host.url.rpartition(":")[2])
-            yield host
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.wait(START_SECONDS)
-            host.reader.join(START_SECONDS)
-            assert process.stdout is not None
-            process.stdout.close()
-
-
-class Up:
-    """A started host: what it printed and what it logs."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.printed = ""
-        self.log: list[str] = []
-        self.reader = threading.Thread(target=self._read_log)
-        self.reader.start()
-
-    def _read_log(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stderr:
-            self.log.extend(stderr)
-
-    def wait_until_ready(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.printed += line
-            if len(self.curl_lines) == 4:
-                return
-        raise AssertionError(f"it did not start:\n{self.printed}\n{''.join(self.log)}")
-
-    @property
-    def url(self) -> str:
-        found = re.search(r"http://127\.0\.0\.1:\d+", self.printed)
-        assert found
-        return found[0]
-
-    @property
-    def curl_lines(self) -> list[str]:
-        return re.findall(r"^curl .*$", self.printed, re.MULTILINE)
+from tests.service.operator import Operator, Up, define
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +29,6 @@ def host(operator: Operator) -> Iterator[Up]:
 @pytest.fixture(scope="module")
 def token(operator: Operator, host: Up) -> str:
     return operator.types("token").stdout.strip()
-
-
-def define(host: Up, token: str, name: str, code: str) -> None:
-    answer = httpx.post(
-        f"{host.url}/agents",
-        json={"agent_name": name, "agent_config": code},
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
-    )
-    assert answer.status_code in (201, 409), answer.text
 
 
 def shell(line: str) -> tuple[int, Any]:
@@ -305,78 +199,3 @@ def test_nothing_is_coloured_when_piped(operator: Operator, host: Up) -> None:
     for arguments in (("--help",), ("doctor",), ("runs",), ("run", "nobody"), ("up", "--port", "x")):
         done = operator.types(*arguments)
         assert "\x1b" not in done.stdout + done.stderr, arguments
-
-
-def test_the_log_has_a_line_a_request_and_a_run_and_nothing_of_a_tenant(tmp_path: Path) -> None:
-    operator = Operator(tmp_path / "data")
-    with operator.up() as host:
-        token = operator.types("token").stdout.strip()
-        define(host, token, "echo", "def run(word: str):\n    print(word)\n    return word\n")
-        answer = httpx.get(
-            f"{host.url}/agents/00000000-0000-4000-8000-00000000da7a/echo?word=sekret",
-            headers={"Authorization": f"Bearer {token}", "X-Request-Id": "mine"},
-            timeout=30,
-        )
-        assert answer.json()["output"] == "sekret"
-        httpx.get(f"{host.url}/sekret?sekret=sekret", timeout=30)
-    assert host.process.returncode == 0
-    lines = [json.loads(line) for line in host.log]
-    (request,) = [line for line in lines if line.get("request_id") == "mine" and line["event"] == "request"]
-    assert request["path"].endswith("/echo")
-    assert (request["status"], request["method"]) == (200, "GET")
-    (run,) = [line for line in lines if line["event"] == "run"]
-    assert (run["run_id"], run["agent_name"], run["status"]) == (answer.json()["run_id"], "echo", "succeeded")
-    assert "sekret" not in "".join(host.log)
-    assert token not in "".join(host.log)
-
-
-def test_a_stop_lets_runs_finish_and_cancels_those_that_do_not(tmp_path: Path) -> None:
-    operator = Operator(tmp_path / "data", settings={"AGENTHOST_LIMIT_SHUTDOWN_SECONDS": "3"})
-    answers: dict[str, httpx.Response | None] = {}
-    with operator.up() as host:
-        token = operator.types("token").stdout.strip()
-        define(host, token, "sleeper", SLEEPER)
-
-        def run(seconds: str) -> None:
-            try:
-                answers[seconds] = httpx.get(
-                    f"{host.url}/agents/00000000-0000-4000-8000-00000000da7a/sleeper?seconds={seconds}",
-                    headers={"Authorization": f"Bearer {token}"},
-                    timeout=60,
-                )
-            except httpx.TransportError:
-                answers[seconds] = None
-
-        threads = [threading.Thread(target=run, args=(seconds,)) for seconds in ("2", "25")]
-        for thread in threads:
-            thread.start()
-        time.sleep(1)
-        started = time.monotonic()
-        host.process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join(START_SECONDS)
-        assert host.process.wait(START_SECONDS) == 0
-        assert time.monotonic() - started < 20
-    finished = answers["2"]
-    assert finished is not None
-    assert (finished.status_code, finished.json()["output"]) == (200, 2.0)
-    with operator.up():
-        states = {run["status"] for run in json.loads(operator.types("runs", "-o", "json").stdout)["data"]}
-    assert states == {"succeeded", "cancelled"}
-
-
-def test_ctrl_c_ends_it_cleanly_and_leaves_no_process(tmp_path: Path) -> None:
-    operator = Operator(tmp_path / "data")
-    with operator.up() as host:
-        children = _children(host.process.pid)
-        assert len(children) >= 2
-        host.process.send_signal(signal.SIGINT)
-        assert host.process.wait(START_SECONDS) == 0
-        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-        with socket.socket() as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind(("127.0.0.1", operator.port))
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
