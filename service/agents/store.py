@@ -3,9 +3,11 @@
 Version, revision and history are kept by triggers; a change is written only over the revision it was made from.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -125,7 +127,9 @@ class AgentStore:
         quota = await self.database.call(self.caller, "take_quota", p_name="checks", p_amount=1, p_limit=per_day)
         if not quota["allowed"]:
             detail = f"You have used your {per_day} checks of code for today; more at {quota['resets_at']}."
-            raise ApiError("quota_exceeded", detail, headers={"Retry-After": "3600"})
+            left = datetime.fromisoformat(str(quota["resets_at"])) - datetime.now(UTC)
+            retry_after = str(max(math.ceil(left.total_seconds()), 1))
+            raise ApiError("quota_exceeded", detail, headers={"Retry-After": retry_after})
 
 
 def is_name(name: str) -> bool:

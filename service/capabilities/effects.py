@@ -8,8 +8,10 @@ from typing import Any, Final
 from service.capabilities.plain_json import canonical, cleaned, cleaned_text
 
 MAX_TEXT: Final = 500
+MAX_CHARACTERS: Final = 4000
 MAX_ITEMS: Final = 50
-MAX_PARTS: Final = 200
+MAX_PARTS: Final = 100
+MAX_SHOWN_BITS: Final = 1024
 MAX_NESTING: Final = 8
 MAX_NAME_BYTES: Final = 63
 
@@ -80,33 +82,44 @@ def name_shown(name: str) -> str:
     return cleaned_text(name).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
+@dataclass(slots=True)
+class _Room:
+    """What is left to show of one value."""
+
+    parts: int = MAX_PARTS
+    characters: int = MAX_CHARACTERS
+
+    def text(self, text: str) -> str:
+        kept = text[: min(MAX_TEXT, self.characters)]
+        self.characters -= len(kept)
+        return text if len(kept) == len(text) else f"{kept}… ({len(text)} characters)"
+
+
 def shortened(value: Any) -> Any:
     """`value` cut to what is worth showing: long texts, many items, deep nesting; a cut says how much there was."""
-    return _shortened(cleaned(value), MAX_NESTING, [MAX_PARTS])
+    return _shortened(cleaned(value), MAX_NESTING, _Room())
 
 
-def _shortened(value: Any, nesting: int, parts: list[int]) -> Any:
-    parts[0] -= 1
+def _shortened(value: Any, nesting: int, room: _Room) -> Any:
+    room.parts -= 1
     if isinstance(value, str):
-        return value if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}… ({len(value)} characters)"
+        return room.text(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > MAX_SHOWN_BITS:
+        return f"… (a number of {value.bit_length()} bits)"
     if not isinstance(value, dict | list):
         return value
-    if nesting == 0 or (value and parts[0] <= 0):
+    if value and (nesting == 0 or room.parts <= 0):
         return f"… ({len(value)} items)"
-    if isinstance(value, list):
-        kept = _while_parts_last(value, parts)
-        short = [_shortened(item, nesting - 1, parts) for item in kept]
-        return short if len(value) <= len(short) else [*short, f"… ({len(value)} items)"]
-    fields = {}
-    for key in _while_parts_last(list(value), parts):
-        fields[key if len(key) <= MAX_TEXT else f"{key[:MAX_TEXT]}…"] = _shortened(value[key], nesting - 1, parts)
-    if len(fields) < len(value):
-        fields["…"] = f"({len(value)} items)"
-    return fields
-
-
-def _while_parts_last(items: list[Any], parts: list[int]) -> Any:
-    for item in items[:MAX_ITEMS]:
-        if parts[0] <= 0:
-            return
-        yield item
+    short: list[Any] = []
+    fields: dict[str, Any] = {}
+    for item in list(value)[:MAX_ITEMS]:
+        if room.parts <= 0:
+            break
+        if isinstance(value, dict):
+            fields[room.text(item)] = _shortened(value[item], nesting - 1, room)
+        else:
+            short.append(_shortened(item, nesting - 1, room))
+    cut = len(value) > max(len(short), len(fields))
+    if isinstance(value, dict):
+        return fields | ({"…": f"({len(value)} items)"} if cut else {})
+    return [*short, f"… ({len(value)} items)"] if cut else short

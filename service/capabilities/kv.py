@@ -29,6 +29,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _kept(value: Any) -> Any:
+    """A value that `jsonb` keeps; its numbers end at 1e308."""
+    if _largest(_plain(value)).bit_length() > 1023:
+        raise ValueError("cannot be kept: a number in it is too large")
+    return value
+
+
+def _largest(value: Any) -> int:
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return max(map(_largest, parts), default=0)
+    return abs(value) if isinstance(value, int) else 0
+
+
 def _key(key: str) -> str:
     if len(_plain(key).encode()) > MAX_KEY_BYTES:
         raise ValueError(f"has more than {MAX_KEY_BYTES} bytes")
@@ -46,7 +60,7 @@ class Get(Arguments):
 
 class Set(Arguments):
     key: Key
-    value: Annotated[Any, AfterValidator(_plain)]
+    value: Annotated[Any, AfterValidator(_kept)]
     ttl_seconds: Seconds | None = None
 
 

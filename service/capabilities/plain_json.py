@@ -1,4 +1,4 @@
-"""JSON as this host keeps it: no U+0000, no lone surrogate, no NaN, no number past 1e308, at most MAX_DEPTH deep.
+"""JSON as this host keeps it: no U+0000, no lone surrogate, no NaN, no endless number, at most MAX_DEPTH deep.
 
 Postgres refuses the rest in `jsonb`. What users may correct is refused with `fault`; what is only told (logs, errors,
 effects, rows that were written past the host) is made plain with `cleaned`.
@@ -9,7 +9,8 @@ import math
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
-MAX_NUMBER_BITS: Final = 1023
+MAX_INTEGER_BITS: Final = 12_000
+"""Python and Postgres read integers of some 4,000 digits; more may come back as something else."""
 REPLACEMENT: Final = "\ufffd"
 
 
@@ -62,7 +63,7 @@ def _scalar_fault(value: Any) -> str | None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return "a number in it is not finite"
-    if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
+    if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
         return "a number in it is too large"
     if value is None or isinstance(value, int | float):
         return None

@@ -1,11 +1,13 @@
 """Agents: defined, refused when defined, changed, listed, rolled back, and nobody else's."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.service.conftest import User
+from service.app import create_app
+from tests.service.conftest import LocalHost, User
 
 GREETER = 'def run(name: str = "World"):\n    """Greets somebody."""\n    return {"message": f"Hello, {name}"}\n'
 COUNTER = "def run(services):\n    return services.kv.increment('n')\n"
@@ -342,3 +344,17 @@ async def test_a_check_stores_nothing_and_tells_everything(ada: User) -> None:
 async def test_a_body_that_is_not_json_is_refused(ada: User, content: bytes, code: str) -> None:
     headers = {"Content-Type": "application/json"}
     assert code_of(await ada.http.post("/agents", content=content, headers=headers)) == code
+
+
+async def test_checks_of_code_are_counted_by_the_day(ada: User, local_host: LocalHost) -> None:
+    host = local_host.host
+    settings = host.settings.model_copy(update={"limit_checks_per_day": 2})
+    app = create_app(settings, database=host.database, engines=host.engines, verifier=host.verifier, signer=host.signer)
+    app.state.host = replace(host, settings=settings)  # its parts are another's: they are not started again
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=ada.http.headers) as http:
+        answers = [await http.post("/agents/check", json={"agent_config": GREETER}) for _ in range(3)]
+        refused = await http.post("/agents", json={"agent_name": "x", "agent_config": GREETER})
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert code_of(refused) == "quota_exceeded"
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
