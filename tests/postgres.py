@@ -3,8 +3,12 @@
 `postgres` is the server, `cloned` the addresses of a clone, `database` the port on it, `someone()` a new caller.
 """
 
+import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -56,6 +60,33 @@ class Server:
         dsn = _renamed(self.addresses.owner_dsn, "postgres")
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             await connection.execute(command.encode())
+
+
+@asynccontextmanager
+async def superuser(server: Server) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
+    """A connection as the superuser, who cannot log in: the rules let it, in this test, for as long as it takes."""
+    data = server.data_dir / "postgres" / "data"
+    rules = data / "pg_hba.conf"
+    before = rules.read_text()
+    postmaster = int((data / "postmaster.pid").read_text().split()[0])
+    rules.write_text("local all postgres trust\n" + before)
+    os.kill(postmaster, signal.SIGHUP)
+    try:
+        dsn = _renamed(server.addresses.owner_dsn, "postgres")
+        async with await _connect_soon(dsn.replace(dsn.partition("//")[2].partition("@")[0], "postgres")) as connection:
+            yield connection
+    finally:
+        rules.write_text(before)
+        os.kill(postmaster, signal.SIGHUP)
+
+
+async def _connect_soon(dsn: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
+    for _ in range(100):
+        try:
+            return await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+        except psycopg.OperationalError:
+            await asyncio.sleep(0.05)
+    raise TimeoutError("the rules were not read again")
 
 
 def _renamed(dsn: str, name: str) -> str:

@@ -95,7 +95,7 @@ async def _recorded(owner: Connection, migrations: list[Script]) -> dict[str, st
     if await _exists(owner, "agenthost_private.migrations"):
         rows = await (await owner.execute("select name, checksum from agenthost_private.migrations")).fetchall()
         recorded = {str(name): str(checksum) for name, checksum in rows}
-    elif await _exists(owner, "supabase_migrations.schema_migrations"):
+    if not recorded and await _exists(owner, "supabase_migrations.schema_migrations"):
         rows = await (await owner.execute("select version from supabase_migrations.schema_migrations")).fetchall()
         recorded = {script.name: script.checksum for script in migrations if (script.version,) in rows}
     ours = {script.name: script.checksum for script in migrations}

@@ -27,6 +27,7 @@ from service.database.gateway import (
 )
 from service.database.json_text import decode
 from service.database.migrations import newest_migration
+from service.database.pipeline import exchange
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -34,15 +35,22 @@ STATEMENT_SECONDS: Final = 10
 WAIT_SECONDS: Final = 5.0
 
 # What PostgREST sets too. Transaction-local, so that it is safe behind a pooler that lends connections per transaction.
-_BECOME: Final = sql.SQL(
-    "select set_config('search_path', '', true), set_config('TimeZone', 'UTC', true), "
-    "set_config('statement_timeout', {}, true), set_config('request.jwt.claims', %s, true), "
-    "set_config('role', 'authenticated', true)"
-).format(sql.Literal(f"{STATEMENT_SECONDS}s"))
+_BECOME: Final = (
+    sql.SQL(
+        "select set_config('search_path', '', true), set_config('TimeZone', 'UTC', true), "
+        "set_config('statement_timeout', {}, true), set_config('request.jwt.claims', %s, true), "
+        "set_config('role', 'authenticated', true)"
+    )
+    .format(sql.Literal(f"{STATEMENT_SECONDS}s"))
+    .as_bytes(None)
+)
+_BEGIN: Final = (b"begin", ())
+_COMMIT: Final = (b"commit", ())
 
 _LOGIN: Final = """
 select
-  (select coalesce(bool_or(r.rolsuper or r.rolbypassrls), false) from pg_roles r where pg_has_role(r.oid, 'MEMBER')),
+  (select rolsuper or rolbypassrls from pg_roles where rolname = current_user),
+  exists (select from pg_roles r where (r.rolsuper or r.rolbypassrls) and pg_has_role(r.oid, 'MEMBER')),
   exists (select from pg_class c where c.relnamespace = to_regnamespace('agenthost')
     and pg_has_role(c.relowner, 'MEMBER')),
   exists (select from pg_class c where c.relnamespace = to_regnamespace('agenthost') and c.relkind = 'r'
@@ -149,13 +157,10 @@ class PostgresDatabase:
     async def _once(self, claims: str, statement: statements.Statement) -> Any:
         pool, connection = await self._live_connection()
         try:
-            async with connection.pipeline():
-                await connection.execute("begin")
-                await connection.execute(_BECOME, (claims,))
-                cursor = await connection.execute(statement.query, statement.parameters)
-                await connection.execute("commit")
-            row = await cursor.fetchone()
-            return row[0] if row else None
+            query = (statement.query, statement.parameters)
+            answer = (await exchange(connection, [_BEGIN, (_BECOME, (claims,)), query, _COMMIT]))[2]
+            text = answer.get_value(0, 0) if answer.ntuples else None
+            return None if text is None else text.decode()
         except psycopg.Error:
             if connection.pgconn.transaction_status == TransactionStatus.INERROR:
                 await connection.rollback()
@@ -225,12 +230,16 @@ def _is_alive(connection: Connection) -> bool:
     return pgconn.status == ConnStatus.OK and not poll.poll(0)
 
 
-def _require_powerless(unbound: bool, owner: bool, inherits: bool, member: bool, user: str) -> None:
+def _require_powerless(  # in the order of _LOGIN
+    unbound: bool, becomes_unbound: bool, owner: bool, inherits: bool, member: bool, user: str
+) -> None:
     use = "Use the login agenthost_api that `agenthost migrate` makes"
     if unbound:
         raise DatabaseUnfit(f"{user!r} may pass by row-level security, so the host will not serve with it. {use}.")
     if owner:
         raise DatabaseUnfit(f"{user!r} owns agenthost's tables, so the host will not serve with it. {use}.")
+    if becomes_unbound:
+        raise DatabaseUnfit(f"{user!r} may become a role that passes by row-level security. {use}.")
     if inherits:
         raise DatabaseUnfit(f"{user!r} has rights on agenthost's tables without taking a role. {use}.")
     if not member:
@@ -249,7 +258,7 @@ _GOING_AWAY: Final = ("57P01", "57P02", "57P03")
 def _translated(error: psycopg.Error) -> DatabaseError:
     """Messages leave out what Postgres quotes from values: they go to the log."""
     state = error.sqlstate or ""
-    message = f"{state or type(error).__name__}: {error.diag.message_primary or error}"
+    message = f"{state or type(error).__name__}: {error.diag.message_primary or str(error).partition('\n')[0]}"
     constraint = error.diag.constraint_name or ""
     if state == "23505":
         return Conflict(message, constraint)

@@ -25,7 +25,7 @@ _IS: Final = {None: "is null", True: "is true", False: "is false"}
 class Statement:
     """SQL and the texts of its parameters (untyped: Postgres takes the type of the place where each stands)."""
 
-    query: sql.Composed | bytes
+    query: bytes
     parameters: tuple[str | None, ...] = ()
     reads: bool = False
 
@@ -38,7 +38,7 @@ def select(
     query = sql.SQL("select coalesce(json_agg(found), '[]')::text from (select {} from {}{}{}{}) as found").format(
         chosen, _table(table), condition, _order(order), _limit(limit)
     )
-    return Statement(query, parameters, reads=True)
+    return Statement(query.as_bytes(None), parameters, reads=True)
 
 
 def insert(table: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
@@ -85,8 +85,10 @@ def _call(function: str, arguments: tuple[str, ...]) -> bytes:
     return query.as_bytes(None)
 
 
-def _returning(query: sql.Composed) -> sql.Composed:
-    return sql.SQL("with done as ({}) select coalesce(json_agg(done), '[]')::text from done").format(query)
+def _returning(query: sql.Composed) -> bytes:
+    return (
+        sql.SQL("with done as ({}) select coalesce(json_agg(done), '[]')::text from done").format(query).as_bytes(None)
+    )
 
 
 def _name(name: str) -> sql.Identifier:

@@ -119,6 +119,7 @@ create table agenthost_private.migrations (
   applied_at timestamptz not null default now()
 );
 alter table agenthost_private.migrations enable row level security, force row level security;
+create policy migrations_owner on agenthost_private.migrations for all to current_user using (true) with check (true);
 
 create function agenthost.schema_version() returns text
 language sql stable security definer set search_path = '' as $$

@@ -270,6 +270,9 @@ declare
   v_run agenthost.runs;
 begin
   select * into v_run from agenthost.runs where user_id = auth.uid() and id = p_run_id;
+  if not found then
+    return null;
+  end if;
   if v_run.status = 'running' and v_run.deadline_at + interval '10 seconds' > clock_timestamp() then
     return json_build_object('outcome', 'run_in_progress', 'run_id', v_run.id);
   end if;
@@ -301,7 +304,9 @@ begin
   select agent_id into v_agent_id from agenthost.runs
     where user_id = v_user and id = p_run_id and status = 'running' for update;
   if not found then
-    return json_build_object('recorded', false);
+    -- The same record again, whose first answer was lost on the way, is recorded; another one is not.
+    return json_build_object('recorded', exists (
+      select from agenthost.runs where user_id = v_user and id = p_run_id and signature = p_signature));
   end if;
   if json_typeof(p_effects) = 'array' and json_array_length(p_effects) > 0 then
     insert into agenthost.run_effects (user_id, run_id, agent_id, seq, service, action, args, result, granted, performed,

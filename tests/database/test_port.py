@@ -150,7 +150,7 @@ async def test_unknown_operators_orders_and_limits_are_mistakes_of_the_program(p
         {"limit": "1"},
     ):
         with pytest.raises(ValueError, match=r"operator|compares|scalar|order|limit"):
-            await port.select(ada, "agents", **options)  # type: ignore[arg-type]
+            await port.select(ada, "agents", **options)
 
 
 async def test_a_taken_name_is_a_conflict_that_says_which(port: Database, ada: Caller) -> None:

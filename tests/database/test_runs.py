@@ -101,7 +101,7 @@ async def test_releasing_needs_the_lease(database: Database, ada: Caller) -> Non
     started = await begin(database, ada, p_max_in_flight=1)
     await finish(database, ada, {**started, "lease_id": str(uuid4())})
     assert (await begin(database, ada, p_max_in_flight=1))["outcome"] == "too_many_runs"
-    assert await finish(database, ada, started) == {"recorded": False}
+    assert await finish(database, ada, started, p_signature="other") == {"recorded": False}
     assert (await begin(database, ada, p_max_in_flight=1))["outcome"] == "started"
 
 
@@ -116,9 +116,16 @@ async def test_a_finished_run_cannot_be_changed(database: Database, ada: Caller)
         await database.delete(ada, "runs", where=where)
     with pytest.raises(Forbidden):
         await database.insert(ada, "run_effects", [{**effect(1), "run_id": started["run_id"]}])
-    assert await finish(database, ada, started, p_status="failed", p_effects=[effect(1)]) == {"recorded": False}
+    assert await finish(database, ada, started, p_signature="k1:x", p_effects=[effect(1)]) == {"recorded": False}
     assert await database.select(ada, "runs") == [before]
     assert await database.select(ada, "run_effects") == []
+
+
+async def test_a_record_whose_answer_was_lost_may_be_sent_again(database: Database, ada: Caller) -> None:
+    started = await begin(database, ada)
+    for _ in range(2):
+        assert await finish(database, ada, started, p_effects=[effect(1)]) == {"recorded": True}
+    assert len(await database.select(ada, "run_effects")) == 1
 
 
 async def test_a_key_answers_the_recorded_run(database: Database, ada: Caller) -> None:
