@@ -176,7 +176,7 @@ class Guards:
         """Decides by the value found, so that an alias, `super()` or a proxy makes no difference."""
         if name == "obj" and not (kind is SimpleNamespace or self.is_own(obj)):
             raise refused(obj, name)
-        if name == "mro" and issubclass(kind, type):
+        if name == "mro" and (issubclass(kind, type) or not (kind is SimpleNamespace or self.is_own(obj))):
             raise refused(obj, name)
         value = getattr(obj, name)
         if name in ("format", "format_map"):
@@ -283,7 +283,7 @@ class Guards:
 
     def _check_base(self, base: Any) -> None:
         """An alias such as `Generic[T]` stands for other bases; nothing else may, least of all an agent's object."""
-        is_alias = MODULE_OF(type(base)) in ("typing", "types") and not issubclass(type(base), type)
+        is_alias = MODULE_OF(type(base)) in ("typing", "types") and not issubclass(type(base), (type, SimpleNamespace))
         for actual in resolve_bases((base,)) if is_alias else (base,):
             if not self.may_extend(actual):
                 raise TypeError(f"{getattr(actual, '__name__', 'this object')} cannot be extended; hold one instead")

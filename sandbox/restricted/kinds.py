@@ -4,6 +4,7 @@ Invariant: nothing here makes a class, or shows one that was not handed out on p
 """
 
 import builtins
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ def make_type(kind_of: Callable[[Any], Any]) -> type:
 
     class Type(metaclass=TypeOfTypes):
         def __class_getitem__(cls, item: Any) -> Any:
-            return builtins.type[item]
+            return typing.Type[item]  # noqa: UP006 - `type[item]` could be called, and would call the real type
 
         def __init_subclass__(cls, **keywords: Any) -> None:
             raise TypeError("type cannot be extended")

@@ -21,6 +21,7 @@ from typing import Any
 from sandbox.guest.language import AGENT_MODULE
 from sandbox.restricted.guards import MODULE_OF, Guards
 from sandbox.restricted.kinds import AbstractMeta
+from sandbox.restricted.names import is_dunder
 from sandbox.restricted.sources import Sources
 
 _DATACLASSES = "field fields asdict astuple replace is_dataclass FrozenInstanceError KW_ONLY InitVar MISSING Field"
@@ -154,8 +155,13 @@ def single_dispatch(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def typing_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
-    """No get_type_hints and ForwardRef: they evaluate strings."""
-    return _names(typing, _TYPING)
+    """No get_type_hints and ForwardRef: they evaluate strings. The origin of `Type[...]` is the agent's `type`."""
+
+    def get_origin(tp: Any) -> Any:
+        origin = typing.get_origin(tp)
+        return guards.type if origin is type else origin
+
+    return {**_names(typing, _TYPING), "get_origin": get_origin}
 
 
 def abc_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
@@ -186,6 +192,9 @@ def _private_copy() -> Any:
     def checked(x: Any, *args: Any, **options: Any) -> Any:
         if MODULE_OF(type(x)).partition(".")[0] not in _COPYABLE:
             raise TypeError(f"cannot copy a {type(x).__name__}")
+        for slots in (part[1] for part in args[3:4] if isinstance(part, tuple) and len(part) == 2):
+            if isinstance(slots, dict) and not all(type(name) is str and not is_dunder(name) for name in slots):
+                raise TypeError(f"cannot copy a {type(x).__name__} whose state is not its own")
         return reconstruct(x, *args, **options)
 
     module._reconstruct = checked

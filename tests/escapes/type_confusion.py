@@ -629,10 +629,14 @@ ATTACKS = [
         program=program("""
             import types
             def run(hint: dict, services=None):
-                base = types.SimpleNamespace(**{"__mro_entries__": lambda bases: (property,)})
-                class Made(base):
-                    pass
-                print("REACHED", Made)
+                answers = [(object,), (object,), (object,)]
+                def entries(bases):
+                    return answers.pop() if answers else (staticmethod,)
+                for turn in range(4):
+                    class Made(types.SimpleNamespace(**{"__mro_entries__": entries})):
+                        pass
+                    if issubclass(Made, staticmethod):
+                        print("REACHED", Made)
                 return "done"
             """),
         guarded=DENIED | REFUSED,
@@ -761,5 +765,45 @@ ATTACKS = [
             """),
         guarded=DENIED | REFUSED,
         bare=CONTAINED,
+    ),
+    Attack(
+        id="confusion-alias-mro",
+        technique="type[int].mro, forwarded to the real type, shows the bases of any class",
+        source="own; aliases forward attributes to their origin",
+        layer="facades",
+        program=program("""
+            import zoneinfo, typing
+            def run(hint: dict, services=None):
+                for alias in (type[int], typing.Type[int], typing.Type):
+                    for kind in (zoneinfo.ZoneInfo, services.kv.get, int):
+                        try:
+                            print("REACHED", alias.mro(kind))
+                        except (TypeError, AttributeError) as error:
+                            print(error)
+                return "done"
+            """),
+        guarded=DENIED | REFUSED,
+        bare=DENIED,
+    ),
+    Attack(
+        id="confusion-alias-forwarding",
+        technique="list[int], Callable[...] and type[int] forward attributes that are refused on the class itself",
+        source="own; aliases forward attributes to their origin",
+        layer="facades",
+        program=program("""
+            import typing, collections
+            def run(hint: dict, services=None):
+                for alias in (list[int], typing.List[int], type[int], collections.OrderedDict[int, int], typing.Callable[[], int]):
+                    for name in ("subclasses", "globals", "origin", "mro", "bases", "args", "getattribute", "prepare"):
+                        found = getattr(alias, chr(95) * 2 + name + chr(95) * 2, None)
+                        if found is not None:
+                            print("REACHED", name, found)
+                shape = typing.Type[str] if hint else None
+                text = str[int].format if hasattr(str, "nothing") else typing.Text.format
+                print(text("{0.__class__.__mro__}", 1))
+                return "done"
+            """),
+        guarded=DENIED | REFUSED,
+        bare=RETURNED,
     ),
 ]
