@@ -4,12 +4,14 @@ Only what is literally there is suggested. A name counts wherever it is written,
 """
 
 import ast
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 SERVICES = frozenset({"http", "llm", "kv", "db", "email", "notify", "agents", "secrets"})
 _HTTP_METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 _DB_VERBS = frozenset({"select", "insert", "update", "delete"})
+_HOST = re.compile(r"[a-z0-9.-]+")
 _MAX_ROUNDS = 10
 
 
@@ -166,8 +168,8 @@ def _literal_host(text: str, whole: bool) -> tuple[str, str]:
     except ValueError:
         return "", ""
     host = parts.hostname or ""
-    ended = whole or parts.path or parts.query or parts.fragment
-    if parts.scheme not in ("http", "https") or not host or not ended or "@" in parts.netloc:
+    ended = whole or any(mark in text.partition("://")[2] for mark in "/?#")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or not ended or "@" in parts.netloc:
         return "", ""
     return parts.scheme, f"{host}:{port}" if port else host
 

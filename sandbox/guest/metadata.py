@@ -49,7 +49,7 @@ def _content(lines: list[str], start: int) -> list[str] | None:
 
 def _parse(content: list[str], start: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
-        return _as_json(tomllib.loads("\n".join(content)), 0), []
+        return _as_json(tomllib.loads("".join(f"{line}\n" for line in content)), 0), []
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         position = _POSITION.search(message)

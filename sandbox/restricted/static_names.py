@@ -8,6 +8,7 @@ from typing import Any
 from sandbox.guest.language import problem
 from sandbox.restricted import hints
 from sandbox.restricted.importer import MODULES, module_names
+from sandbox.restricted.names import READABLE_NAMES
 
 Problems = Iterator[dict[str, Any]]
 
@@ -90,7 +91,7 @@ def _attribute(node: ast.Attribute, modules: dict[str, str]) -> Problems:
 
 
 def _builtin(node: ast.Name, builtin_names: frozenset[str]) -> Problems:
-    if node.id not in builtin_names and hasattr(builtins, node.id):
+    if node.id not in builtin_names | READABLE_NAMES and hasattr(builtins, node.id):
         message = f"{node.id!r} is not available to agents"
         yield _problem(node, "builtin_not_available", message, hints.for_builtin(node.id))
 
