@@ -16,6 +16,9 @@ from sandbox.limits import Limits
 CLOSING_OVERHEAD_BYTES = 64 * 1024
 """What a closing frame may hold beside the output: message, frames of the traceback."""
 
+NAME_CHARS = 100
+"""Services and actions have short names: a longer one is no mistake of anybody's, and would be recorded at full length."""
+
 CALL_FRAMES_BYTES = 4
 """All calls of a run together may be this many times as long as the longest single frame."""
 
@@ -108,7 +111,9 @@ class Conversation:
         match message:
             case {"kind": "log", "lines": list(lines)} if all(isinstance(line, str) for line in lines):
                 self._log(lines, len(payload))
-            case {"kind": "call", "service": str(service), "action": str(action), "args": dict(args)}:
+            case {"kind": "call", "service": str(service), "action": str(action), "args": dict(args)} if (
+                len(service) <= NAME_CHARS and len(action) <= NAME_CHARS
+            ):
                 self._call_bytes += len(payload)
                 if self._call_bytes > CALL_FRAMES_BYTES * self.limits.frame_bytes:
                     allowed = CALL_FRAMES_BYTES * self.limits.frame_bytes

@@ -180,6 +180,16 @@ _COPYABLE = frozenset(
 )
 
 
+def _is_plain_state(state: Any) -> bool:
+    """`copy` sets every attribute that the second part of a state names; a `__getstate__` of the agent's names any."""
+    if not isinstance(state, tuple):
+        return True
+    if type(state) is not tuple or len(state) != 2:
+        return False
+    slots = state[1]
+    return slots is None or (type(slots) is dict and all(type(name) is str and not is_dunder(name) for name in slots))
+
+
 def _private_copy() -> Any:
     """A second instance of the module `copy`, that does not take host objects apart: their parts would be in `memo`."""
     spec = importlib.util.find_spec("copy")
@@ -192,9 +202,8 @@ def _private_copy() -> Any:
     def checked(x: Any, *args: Any, **options: Any) -> Any:
         if MODULE_OF(type(x)).partition(".")[0] not in _COPYABLE:
             raise TypeError(f"cannot copy a {type(x).__name__}")
-        for slots in (part[1] for part in args[3:4] if isinstance(part, tuple) and len(part) == 2):
-            if isinstance(slots, dict) and not all(type(name) is str and not is_dunder(name) for name in slots):
-                raise TypeError(f"cannot copy a {type(x).__name__} whose state is not its own")
+        if args[3:4] and not hasattr(type(x), "__setstate__") and not _is_plain_state(args[3]):
+            raise TypeError(f"cannot copy a {type(x).__name__} whose state is not its own")
         return reconstruct(x, *args, **options)
 
     module._reconstruct = checked

@@ -651,15 +651,36 @@ ATTACKS = [
             import copy
             class Forger:
                 pass
+            class LyingDict(dict):
+                def items(self):
+                    return [("__class__", Other)]
+                def __deepcopy__(self, memo):
+                    return self
+            class Pretender:
+                def items(self):
+                    return [("__class__", Other)]
+            class LyingTuple(tuple):
+                def __deepcopy__(self, memo):
+                    return self
             class Other:
                 def shout(self):
                     return "REACHED"
             def run(hint: dict, services=None):
-                forger = Forger()
-                vars(forger)["__getstate__"] = lambda: (None, {"__class__": Other})
-                for made in (copy.copy(forger), copy.deepcopy(forger)):
-                    if isinstance(made, Other):
-                        print(made.shout())
+                for state in (
+                    (None, {"__class__": Other}),
+                    (None, LyingDict(shown=1)),
+                    (None, Pretender()),
+                    LyingTuple((None, LyingDict())),
+                ):
+                    forger = Forger()
+                    vars(forger)["__getstate__"] = lambda state=state: state
+                    for duplicate in (copy.copy, copy.deepcopy):
+                        try:
+                            made = duplicate(forger)
+                        except Exception as error:
+                            continue
+                        if isinstance(made, Other):
+                            print(made.shout())
                 return "done"
             """),
         guarded=DENIED | REFUSED,
