@@ -1,5 +1,5 @@
-"""Several statements sent as one and answered as one: a round trip. `AsyncConnection.pipeline` would make a system call,
-and wake the server, for each of them."""
+"""Several statements sent as one and answered as one: a round trip. `AsyncConnection.pipeline` would make a system
+call, and wake the server, for each of them."""
 
 from collections.abc import Sequence
 from functools import lru_cache
