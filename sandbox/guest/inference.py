@@ -5,6 +5,7 @@ Only what is literally there is suggested. A name counts wherever it is written,
 
 import ast
 import re
+from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,13 +18,10 @@ _MAX_ROUNDS = 10
 
 def infer(tree: ast.Module) -> dict[str, Any]:
     """In the shape of a manifest: {"http": {"hosts": [...], "methods": [...]}, "kv": {}}; sorted, so it is stable."""
-    found = _Found(tree)
-    used: dict[str, Any] = {}
-    for node in ast.walk(tree):
-        service = found.service(node)
-        if service:
-            used.setdefault(service, {})
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    found = _Found(tree, nodes)
+    used: dict[str, Any] = {service: {} for service in map(found.service, nodes) if service}
+    for node in nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             service = found.service(node.func.value)
             if service:
@@ -34,14 +32,15 @@ def infer(tree: ast.Module) -> dict[str, Any]:
 class _Found:
     """Which expressions are `services`, which are one service, and which names stand for one literal text."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, nodes: list[ast.AST]) -> None:
         self._services = {"services"}
         self._aliases: dict[str, str] = {}
-        self._texts = _constants(tree)
-        functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        self._texts = _constants(tree, nodes)
+        functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+        binding = [node for node in nodes if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr | ast.Call)]
         for _ in range(_MAX_ROUNDS):  # an alias of an alias takes another round
             before = len(self._services) + len(self._aliases)
-            for node in ast.walk(tree):
+            for node in binding:
                 self._follow(node, functions)
             if before == len(self._services) + len(self._aliases):
                 break
@@ -109,10 +108,10 @@ class _Found:
         return text, True
 
 
-def _constants(tree: ast.Module) -> dict[str, str]:
+def _constants(tree: ast.Module, nodes: list[ast.AST]) -> dict[str, str]:
     """Names that are given one text in the whole source: `BASE = "https://api.example.com"`."""
-    stored = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    stored += [node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)]
+    stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    stored += [node.arg for node in nodes if isinstance(node, ast.arg)]
     texts: dict[str, str] = {}
     for statement in tree.body:
         match statement:
@@ -120,7 +119,8 @@ def _constants(tree: ast.Module) -> dict[str, str]:
                 texts[name] = value
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(value))):
                 texts[name] = value
-    return {name: text for name, text in texts.items() if stored.count(name) == 1}
+    times = Counter(stored)
+    return {name: text for name, text in texts.items() if times[name] == 1}
 
 
 def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:

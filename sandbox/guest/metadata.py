@@ -16,8 +16,10 @@ _MAX_DEPTH = 30
 def read_metadata(source: str, tree: ast.Module) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The block as JSON, {} when there is none; and what is wrong with it."""
     lines = source.splitlines()
-    inside_text = _text_lines(tree)
-    starts = [number for number, line in enumerate(lines, 1) if line.rstrip() == _OPEN and number not in inside_text]
+    starts = [number for number, line in enumerate(lines, 1) if line.rstrip() == _OPEN]
+    if starts:
+        inside_text = _text_lines(tree)
+        starts = [number for number in starts if number not in inside_text]
     if not starts:
         return {}, []
     if len(starts) > 1:

@@ -29,9 +29,9 @@ from types import (
 )
 from typing import Any
 
-from sandbox.guest.language import AGENT_MODULE
 from sandbox.restricted.kinds import EXTENDABLE, KNOWN_KINDS, SELF_MATCHING, AbstractMeta, Kind, make_type
 from sandbox.restricted.names import GUARDED, READABLE_DUNDERS, attribute_allowed, is_dunder
+from sandbox.restricted.ownership import MODULE_OF, Ownership
 
 # Objects that an agent should never hold, and can do nothing with when it does.
 OPAQUE = frozenset({ModuleType, FrameType, CodeType, TracebackType, CoroutineType, AsyncGeneratorType})
@@ -42,10 +42,6 @@ WRITABLE = (SimpleNamespace, FunctionType, Context, TextWrapper)
 # What namedtuple makes of a tuple: public, in spite of the underscore.
 NAMEDTUPLE_NAMES = frozenset({"_asdict", "_replace", "_make", "_fields", "_field_defaults"})
 
-# `type.__module__` of a class itself, whatever its metaclass says.
-MODULE_OF: Callable[[type], Any] = type.__dict__["__module__"].__get__
-MRO_OF: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-NAMES_OF: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
 SELF_CLASS_OF: Callable[[Any], type] = super.__dict__["__self_class__"].__get__
 
 Substitute = Callable[[Any], Any]
@@ -76,36 +72,19 @@ class SafeFormatter(string.Formatter):
         return obj, first
 
 
-class Guards:
-    """The guards of one run. `own` are the classes that the agent has defined: only those have private attributes."""
+class Guards(Ownership):
+    """The guards of one run."""
 
     def __init__(self, substitutes: Mapping[str, Substitute]) -> None:
         """`substitutes`: by name, what to give instead of a library's own method (the clock's)."""
         self.extendable: set[Any] = set(EXTENDABLE)
         self.visible: set[type] = set(KNOWN_KINDS)
-        self.own: set[type] = set()
-        self.writable: set[type] = set(WRITABLE)
+        super().__init__(WRITABLE)
         self._substitutes = substitutes
         self._format = SafeFormatter(self.read)
         self._kinds: dict[str, Kind] = {}
-        self._foreign: dict[type, frozenset[str]] = {}
+        self._readable: set[tuple[type, str]] = set()
         self.type = make_type(self.kind_of)
-
-    def register(self, cls: Any) -> Any:
-        """Note a class as the agent's own; gives it back, so that it serves as the end of a decorator."""
-        self.own.add(cls)
-        self.writable.add(cls)
-        return cls
-
-    def owns(self, cls: Any) -> bool:
-        """Is it a class of the agent's? One that is still being made is known by its module, which no agent can set."""
-        if cls not in self.own and MODULE_OF(cls) == AGENT_MODULE:
-            self.register(cls)
-        return cls in self.own
-
-    def is_own(self, obj: Any) -> bool:
-        """Is it a class of the agent's, or an instance of one?"""
-        return self.owns(obj if issubclass(type(obj), type) else type(obj))
 
     def write(self, obj: Any) -> Any:
         """`_write_(obj).name = ...`: the object itself when its attributes may be set, else TypeError."""
@@ -134,6 +113,16 @@ class Guards:
             return self._dunder(obj, kind, name)
         return self._private(obj, kind, name)
 
+    def private(self, obj: Any, name: str) -> Any:
+        """`obj._name`, for a name that the policy has allowed. Remembers the answer where nothing can change it."""
+        kind = type(obj)
+        if (kind, name) in self._readable:
+            return getattr(obj, name)
+        value = self.special(obj, name)
+        if self.owns(kind) and not issubclass(kind, type) and name not in self.foreign_names(kind):
+            self._readable.add((kind, name))
+        return value
+
     def _private(self, obj: Any, kind: type, name: str) -> Any:
         """Private attributes are for what the agent itself defined: not those of a library's class that it extends, nor
         of a metaclass. `E._convert_("X", "sys", ...)`, of any enum, would be all of `sys.modules`."""
@@ -143,22 +132,9 @@ class Guards:
         cls = obj if is_class else SELF_CLASS_OF(obj) if kind is super else kind
         if name in NAMEDTUPLE_NAMES and issubclass(cls, tuple):
             return getattr(obj, name)
-        if not self.owns(cls) or (name in self._foreign_names(cls) and (kind is super or not self._defines(cls, name))):
+        if not self.owns(cls) or (name in self.foreign_names(cls) and (kind is super or not self.defines(cls, name))):
             raise refused(obj, name)
         return getattr(obj, name)
-
-    def _foreign_names(self, cls: type) -> frozenset[str]:
-        """Private names of what a class of the agent's extends, and of its metaclass. They do not change."""
-        found = self._foreign.get(cls)
-        if found is None:
-            bases = [base for base in MRO_OF(cls) if not self.owns(base)]
-            names = {name for base in (*bases, type(cls)) for name in dir(base) if name.startswith("_")}
-            found = self._foreign[cls] = frozenset(names)
-        return found
-
-    def _defines(self, cls: type, name: str) -> bool:
-        """Is the first class with this name the agent's?"""
-        return any(self.owns(base) for base in [base for base in MRO_OF(cls) if name in NAMES_OF(base)][:1])
 
     def _dunder(self, obj: Any, kind: type, name: str) -> Any:
         if name == "__class__":

@@ -103,8 +103,7 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         if not load:  # assigned, deleted, or the target of for, with and import
             node.value = guard_call("_write_", value, at=node.value)
             return node
-        guard = "_getspecial_" if name in names.GUARDED or name.startswith("_") else "_getattr_"
-        return guard_call(guard, value, ast.Constant(name), at=node)
+        return guard_call(_reading_guard(name), value, ast.Constant(name), at=node)
 
     def _mangled(self, name: str) -> str:
         """As the compiler would: `self.__x` in class C is `self._C__x`."""
@@ -237,6 +236,12 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         return node
 
 
+def _reading_guard(name: str) -> str:
+    if name in names.GUARDED or names.is_dunder(name):
+        return "_getspecial_"
+    return "_getprivate_" if name.startswith("_") else "_getattr_"
+
+
 class RestrictedLanguage:
     """Python for agents nobody has reviewed. Making one imports all that agents can import: do it before the jail."""
 
@@ -283,6 +288,7 @@ class RestrictedLanguage:
         guarded = {
             "_getattr_": guarded_getattr,
             "_getspecial_": guards.special,
+            "_getprivate_": guards.private,
             "_write_": guards.write,
             "_match_class_": guards.match_class,
             "_object_setattr_": guards.object_setattr,

@@ -19,9 +19,10 @@ from types import BuiltinFunctionType, FunctionType, MethodType, UnionType
 from typing import Any
 
 from sandbox.guest.language import AGENT_MODULE
-from sandbox.restricted.guards import MODULE_OF, Guards
+from sandbox.restricted.guards import Guards
 from sandbox.restricted.kinds import AbstractMeta
 from sandbox.restricted.names import is_dunder
+from sandbox.restricted.ownership import MODULE_OF
 from sandbox.restricted.sources import Sources
 
 _DATACLASSES = "field fields asdict astuple replace is_dataclass FrozenInstanceError KW_ONLY InitVar MISSING Field"
