@@ -6,7 +6,6 @@ import io
 import time
 import zoneinfo
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sandbox.restricted.guards import Guards, Substitute
@@ -120,23 +119,15 @@ _zone_data: dict[str, bytes] = {}
 
 
 def preload_zones() -> None:
-    """Read every time zone's file into memory, aliases sharing one copy: a jail has no files. About 500 KB."""
+    """Read every time zone into memory, aliases sharing one copy: a jail has no files. About 500 KB.
+
+    From the package tzdata, not from the machine: an agent's clock must not depend on where it runs.
+    """
+    package = importlib.resources.files("tzdata")
     copies: dict[bytes, bytes] = {}
-    for key in sorted(zoneinfo.available_timezones()):
-        data = _read_zone(key)
-        if data:
-            _zone_data[key] = copies.setdefault(data, data)
-
-
-def _read_zone(key: str) -> bytes | None:
-    for root in zoneinfo.TZPATH:
-        path = Path(root, key)
-        if path.is_file():
-            return path.read_bytes()
-    try:
-        return importlib.resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).read_bytes()
-    except (ImportError, OSError):
-        return None
+    for key in package.joinpath("zones").read_text().split():
+        data = package.joinpath("zoneinfo", *key.split("/")).read_bytes()
+        _zone_data[key] = copies.setdefault(data, data)
 
 
 def zoneinfo_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
