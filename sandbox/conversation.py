@@ -17,7 +17,7 @@ CLOSING_OVERHEAD_BYTES = 64 * 1024
 """What a closing frame may hold beside the output: message, frames of the traceback."""
 
 NAME_CHARS = 100
-"""Services and actions have short names: a longer one is no mistake of anybody's, and would be recorded at full length."""
+"""Services and actions have short names: a longer one is nobody's mistake, and would be recorded at full length."""
 
 CALL_FRAMES_BYTES = 4
 """All calls of a run together may be this many times as long as the longest single frame."""

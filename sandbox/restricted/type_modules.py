@@ -11,6 +11,7 @@ import dataclasses
 import enum
 import functools
 import importlib.util
+import inspect
 import pprint
 import types
 import typing
@@ -60,6 +61,9 @@ def dataclasses_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
         def decorate(cls: Any) -> Any:
             if not isinstance(cls, type) or not guards.owns(cls):
                 raise TypeError("dataclass decorates the agent's own classes")
+            for name in inspect.get_annotations(cls):  # dataclass makes source of them, and runs it
+                if type(name) is not str or not name.isidentifier() or is_dunder(name):
+                    raise TypeError("a field's name must be an identifier")
             return guards.register(dataclasses.dataclass(cls, **options))  # slots=True makes a new class
 
         return decorate if cls is None else decorate(cls)

@@ -827,4 +827,42 @@ ATTACKS = [
         guarded=DENIED | REFUSED,
         bare=RETURNED,
     ),
+    Attack(
+        id="confusion-dataclass-of-namedtuple",
+        technique="NamedTuple keeps a lying str as an annotation's name; dataclass makes source of it and runs that",
+        source="own; dataclasses builds its methods with exec",
+        layer="facades",
+        program=program("""
+            import dataclasses, typing
+            class Name(str):
+                def __str__(self):
+                    return "x"
+                def __format__(self, spec):
+                    return "x,)) and print('REACHED', ().__class__.__base__.__subclasses__()[:3]) #"
+            def run(hint: dict, services=None):
+                Made = typing.NamedTuple("Made", [(Name("x"), int)])
+                Kind = dataclasses.dataclass(Made, init=False, repr=False, eq=False, unsafe_hash=True)
+                return str(hash(Kind(1)))
+            """),
+        guarded=DENIED | REFUSED,
+        bare=DENIED,
+    ),
+    Attack(
+        id="confusion-dataclass-of-typeddict",
+        technique="a TypedDict may have any text for a key; dataclass makes source of it and runs that",
+        source="own; dataclasses builds its methods with exec",
+        layer="facades",
+        program=program("""
+            import dataclasses, typing
+            NAME = '''x,))
+             print("REACHED", ().__class__.__base__.__subclasses__()[:3])
+             x = ((0'''
+            def run(hint: dict, services=None):
+                Made = typing.TypedDict("Made", {NAME.replace("\\n" + " " * 12, "\\n"): int})
+                dataclasses.dataclass(Made, init=False, repr=False, eq=False, unsafe_hash=True)
+                return "done"
+            """),
+        guarded=DENIED | REFUSED,
+        bare=DENIED,
+    ),
 ]
