@@ -1,6 +1,8 @@
 """A real Postgres for tests: one embedded server a session, and for each test that asks a clone of a migrated database.
 
 `postgres` is the server, `cloned` the addresses of a clone, `database` the port on it, `someone()` a new caller.
+With AGENTHOST_TEST_OWNER_URL=postgresql://owner:password@/agenthost?host=... the server is that one: Postgres 15 or
+later, with passwords; the owner may create roles and databases, and owns the empty database `agenthost`.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from service.database.embedded import EmbeddedPostgres
 from service.database.migrations import migrate
 from service.database.postgres import PostgresDatabase
 
+GIVEN = os.environ.get("AGENTHOST_TEST_OWNER_URL")
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -39,7 +43,7 @@ class Server:
     """The session's Postgres. Its own database is the migrated template and nobody connects to it."""
 
     addresses: Addresses
-    data_dir: Path
+    data_dir: Path | None = None
     _numbers: "count[int]" = field(default_factory=count)
 
     async def clone(self) -> Addresses:
@@ -50,7 +54,13 @@ class Server:
         return await self._create(f"empty_{next(self._numbers)}", "template1")
 
     async def drop(self, addresses: Addresses) -> None:
-        await self._maintain(f"drop database {_name(addresses.owner_dsn)} with (force)")
+        for _ in range(50):
+            try:
+                return await self._maintain(f"drop database {_name(addresses.owner_dsn)} with (force)")
+            except psycopg.errors.InsufficientPrivilege:
+                # Before Postgres 16 an owner cannot end another login's session: it has just been closed, and goes.
+                await asyncio.sleep(0.05)
+        raise TimeoutError("somebody is still in a test's database")
 
     async def _create(self, name: str, template: str) -> Addresses:
         await self._maintain(f"create database {name} template {template}")
@@ -65,6 +75,8 @@ class Server:
 @asynccontextmanager
 async def superuser(server: Server) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
     """A connection as the superuser, who cannot log in: the rules let it, in this test, for as long as it takes."""
+    if server.data_dir is None:
+        pytest.skip("the server is not ours")
     data = server.data_dir / "postgres" / "data"
     rules = data / "pg_hba.conf"
     before = rules.read_text()
@@ -110,6 +122,11 @@ def someone(user_id: UUID | None = None, **claims: object) -> Caller:
 
 @pytest.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    if GIVEN:
+        password = uuid4().hex
+        await migrate(GIVEN, serving_password=password)
+        yield Server(Addresses(GIVEN, f"postgresql://agenthost_api:{password}@{GIVEN.partition('@')[2]}"))
+        return
     data_dir = tmp_path_factory.mktemp("postgres")
     embedded = EmbeddedPostgres(data_dir)
     connections = await embedded.start()

@@ -114,16 +114,22 @@ $$;
 create function agenthost.kv_list(
   p_agent_id uuid, p_prefix text default '', p_after text default null, p_limit int default 100
 ) returns json
-language sql stable security invoker set search_path = '' as $$
-  select coalesce(json_agg(key order by key), '[]'::json) from (
+language plpgsql stable security invoker set search_path = '' as $$
+declare
+  -- Under a policy only bare values bound an index scan: an expression might leak, so it is a filter.
+  v_from text := coalesce(p_prefix, '');
+  v_to text := v_from || chr(1114111);
+  v_after text := coalesce(p_after, '');
+  v_limit int := least(greatest(coalesce(p_limit, 100), 0), 1000);
+begin
+  return (select coalesce(json_agg(key order by key), '[]'::json) from (
     select key from agenthost.agent_kv
       where user_id = (select auth.uid()) and agent_id = p_agent_id
-        and key > coalesce(p_after, '') and key >= coalesce(p_prefix, '')
-        and key < coalesce(p_prefix, '') || chr(1114111)
+        and key > v_after and key >= v_from and key < v_to
         and (expires_at is null or expires_at > now())
-      order by key limit least(greatest(coalesce(p_limit, 100), 0), 1000)
-  ) as page
-$$;
+      order by key limit v_limit
+  ) as page);
+end $$;
 
 create table agenthost.agent_notifications (
   id uuid not null default agenthost.uuid_v7(),

@@ -203,12 +203,12 @@ async def test_killing_the_host_leaves_no_postgres_and_loses_no_acknowledged_row
             assert kind == "pid"
             assert int(pid) in processes(data_dir)
             for number in range(40):
-                _, user, name = await said(process)
+                _, owner, name = await said(process)
                 assert name == f"a{number}"
             process.kill()
             assert process.stdout is not None
             rest = (await process.stdout.read()).decode().splitlines()
-            acknowledged[UUID(user)] = 40 + sum(line.startswith("stored ") and line.count(" ") == 2 for line in rest)
+            acknowledged[UUID(owner)] = 40 + sum(line.startswith("stored ") and line.count(" ") == 2 for line in rest)
             await process.wait()
         # The next start does not wait for the test to see that the last one is gone.
     await gone(data_dir)

@@ -104,7 +104,7 @@ async def test_delete_touches_none_of_anothers_rows(database: Database, ada: Cal
 @pytest.mark.parametrize("table", VERBS)
 async def test_the_role_anon_is_refused(cloned: Addresses, table: str) -> None:
     async with await cloned.owner() as owner:
-        await owner.execute("grant anon to current_user with set true")
+        await owner.execute("grant anon to current_user")
         await owner.execute("set role anon")
         for query in (
             f"select * from agenthost.{table}",
