@@ -247,33 +247,31 @@ ATTACKS = [
             class Plain:
                 pass
             class Other:
-                def os(self):
-                    import os
-                    return os
+                def shout(self):
+                    return "REACHED"
             def run(hint: dict, services=None):
                 plain = Plain()
                 setattr(plain, chr(95) * 2 + "class" + chr(95) * 2, Other)
-                return loot(plain.os(), hint)
+                print(plain.shout())
+                return "done"
             """),
         guarded=DENIED | REFUSED,
-        bare=CONTAINED,
+        bare=RETURNED,
     ),
     Attack(
         id="attribute-hasattr-side-door",
-        technique="hasattr, vars and dir tell private names and values",
+        technique="vars of an object, a class and a module tells private names and values",
         source="PraisonAI issue 1106",
         layer="facades",
         program=program("""
+            import json
             def run(hint: dict, services=None):
-                found = []
-                for ask in (lambda: vars(services), lambda: dir(services), lambda: vars()):
+                for thing in (services, services.kv, run, json, type(services), ValueError, print):
                     try:
-                        found.append([str(name) for name in ask() if str(name).startswith(chr(95) * 2)])
-                    except NameError:
-                        pass
-                if any(found):
-                    print("REACHED", found)
-                return len(found)
+                        print("REACHED", str(vars(thing)))
+                    except TypeError as error:
+                        print(error)
+                return "done"
             """),
         guarded=DENIED | REFUSED,
         bare=RETURNED | {"agent_error"},

@@ -138,6 +138,10 @@ class Arena:
         wrong += [f"left behind: {trace}" for trace in self.planted.traces()]
         return wrong + await self.honest_run()
 
+    async def strike(self, attack: Attack, wrong: list[str]) -> None:
+        """One attack, without the look around afterwards: other runs may be going on."""
+        wrong += self._judge(attack, await self._strike(attack, self.planted.hint(), wrong))
+
     async def _strike(self, attack: Attack, hint: dict[str, Any], wrong: list[str]) -> Told:
         source, limits = attack.text(bare=self.bare), attack.under(LIMITS)
         async with asyncio.timeout(CHECK_SECONDS):

@@ -3,7 +3,103 @@
 
 from tests.escapes.attack import CONTAINED, DENIED, RAISED, REFUSED, RETURNED, Attack, program
 
+WAYS_TO_BIND = {
+    "parameter": "def bound(_getattr_):\n    return 1",
+    "keyword-only": "def bound(*, _getattr_=1):\n    return 1",
+    "starred": "def bound(*_getattr_):\n    return 1",
+    "double-starred": "def bound(**_getattr_):\n    return 1",
+    "lambda": "bound = lambda _getattr_: 1",
+    "lambda-positional-only": "bound = lambda _getattr_, /: 1",
+    "function": "def _getattr_(target, name):\n    return target",
+    "class": "class _getattr_:\n    pass",
+    "walrus": "bound = (_getattr_ := 1)",
+    "for": "for _getattr_ in [1]:\n    pass",
+    "comprehension": "bound = [1 for _getattr_ in [1]]",
+    "except": "try:\n    1 / 0\nexcept ZeroDivisionError as _getattr_:\n    pass",
+    "import-from": "from math import pi as _getattr_",
+    "delete": "del _getattr_",
+    "augmented": "_getattr_ += 1",
+    "annotated": "_getattr_: int = 1",
+    "annotation-only": "_getattr_: int",
+    "starred-target": "first, *_getattr_ = [1, 2]",
+    "type-parameter": "def bound[_getattr_](x):\n    return x",
+    "type-alias": "type _getattr_ = int",
+    "global": "def bound():\n    global _getattr_\n    _getattr_ = 1",
+    "nonlocal": "def bound():\n    x = 1\n    def inner():\n        nonlocal x, _getattr_\n    _getattr_ = 1",
+    "pattern-as": "match 1:\n    case int() as _getattr_:\n        pass",
+    "pattern-rest": "match {}:\n    case {**_getattr_}:\n        pass",
+    "mangled-class": "class _:\n    def take(self):\n        return __builtins__",
+    "keyword-argument": "bound = dict(_getattr_=1)\nglobals().update(bound)",
+    "builtins": "__builtins__ = {}",
+    "name": "__name__ = 'os'",
+    "debug": "__debug__ = 0",
+    "metaclass-old": "__metaclass__ = type",
+}
+"""Statements that give a guard, or a name of the machinery, another meaning. Each must be refused on its own."""
+
+WAYS_TO_WRITE = {
+    "assign": "target.planted = 1",
+    "chained": "other = target.planted = 1",
+    "tuple": "(other, target.planted) = (1, 2)",
+    "starred": "[other, *target.planted] = [1, 2]",
+    "nested": "[(other, [target.planted])] = [(1, [2])]",
+    "annotated": "target.planted: int = 1",
+    "annotated-parentheses": "(target.planted): int = 1",
+    "augmented": "target.kv += 1",
+    "for": "for target.planted in [1]: pass",
+    "comprehension": "[0 for target.planted in [1]]",
+    "generator": "list(0 for other, target.planted in [(1, 2)])",
+    "with": "with open_block() as target.planted: pass",
+    "with-tuple": "with open_block() as (target.planted,): pass",
+    "delete": "del target.kv",
+    "setattr": "setattr(target, 'planted', 1)",
+    "delattr": "delattr(target, 'kv')",
+    "class": "type(target).planted = 1",
+    "exception": "services.ServiceError.planted = 1",
+    "method": "target.kv.get.planted = 1",
+    "vars": "vars(target)['planted'] = 1",
+    "update": "vars(target).update(planted=1)",
+    "item": "target['planted'] = 1",
+}
+"""Statements that set or delete an attribute of an object that is not the agent's own."""
+
 ATTACKS = [
+    *(
+        Attack(
+            id=f"confusion-write-{how}",
+            technique=f"an attribute of a host's object is written by a statement: {how}",
+            source="smolagents CVE-2026-4963; own",
+            layer="policy",
+            program=program(f"""
+                import contextlib
+                @contextlib.contextmanager
+                def open_block():
+                    yield (1,)
+                def run(hint: dict, services=None):
+                    target = services
+                    try:
+                        {statement}
+                    except (TypeError, AttributeError) as error:
+                        return str(error)
+                    print("REACHED")
+                """),
+            guarded=DENIED | REFUSED,
+            bare=RETURNED,
+        )
+        for how, statement in WAYS_TO_WRITE.items()
+    ),
+    *(
+        Attack(
+            id=f"confusion-bind-{how}",
+            technique=f"a name of the machinery is bound by a statement: {how}",
+            source="RestrictedPython CVE-2026-55830 and its naming rules; own",
+            layer="policy",
+            program=f"{statement}\ndef run(hint: dict, services=None):\n    return hint.nothing if not hint else 'done'\n",
+            guarded=REFUSED,
+            bare=DENIED | REFUSED,
+        )
+        for how, statement in WAYS_TO_BIND.items()
+    ),
     Attack(
         id="confusion-except-star",
         technique="try/except* splits a group with methods of the attacker's",
