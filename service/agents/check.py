@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sandbox.job import Checked, Engine
 from sandbox.limits import Limits
-from service.agents.models import AgentConfig, CapabilitiesSource, ConfigOptions, parsed
+from service.agents.models import AgentConfig, AgentLimits, CapabilitiesSource, ConfigOptions, parsed
 from service.capabilities.manifest import Manifest, manifest_of
 from service.errors import ApiError
 
@@ -25,6 +25,7 @@ class Definition:
     checked: Checked
     manifest: Manifest
     capabilities_source: CapabilitiesSource
+    wanted: AgentLimits | None
     limits: Limits
 
 
@@ -48,15 +49,20 @@ async def examine(engines: Mapping[str, Engine], limits: Limits, config: AgentCo
         checked=checked,
         manifest=given or manifest_of(checked.inferred),
         capabilities_source="given" if given else "inferred",
+        wanted=wanted,
         limits=limits.lowered(wanted.model_dump(exclude_none=True)) if wanted else limits,
     )
 
 
 def require_lower(limits: Limits, definition: Definition) -> None:
     """A new definition may not ask for more than the host allows. (A stored one is clamped: hosts change.)"""
-    wanted = definition.config.limits
+    wanted = definition.wanted
+    inside = "" if definition.config.limits else "/code/metadata"
     over = [
-        {"pointer": f"/agent_config/limits/{name}", "message": f"is more than this host's {getattr(limits, name)}"}
+        {
+            "pointer": f"/agent_config{inside}/limits/{name}",
+            "message": f"is more than this host's {getattr(limits, name)}",
+        }
         for name, value in (wanted.model_dump(exclude_none=True) if wanted else {}).items()
         if value > getattr(limits, name)
     ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.agents import documents
 from service.agents.check import Definition, examine, require_lower
 from service.agents.models import (
+    MAX_DESCRIPTION_LENGTH,
     NAME_PATTERN,
     AgentChange,
     AgentConfig,
@@ -53,7 +54,7 @@ async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Re
     definition = await _defined(host, store, body.agent_config)
     row = await store.create(
         body.agent_name,
-        definition.checked.description if body.description is None else body.description,
+        definition.checked.description[:MAX_DESCRIPTION_LENGTH] if body.description is None else body.description,
         _stored(body.agent_config),
         {"how": "created"},
     )

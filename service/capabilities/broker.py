@@ -22,6 +22,8 @@ from service.database.gateway import DatabaseError, DatabaseUnavailable
 log = structlog.get_logger("agenthost.broker")
 
 RECORDING_BYTES: Final = 1024 * 1024
+SHOWN_BYTES: Final = 8 * 1024 * 1024
+NOT_SHOWN: Final = "… (the effects of this run show enough)"
 _TYPE_PROBLEMS: Final = frozenset({"missing", "extra_forbidden"})
 
 
@@ -42,6 +44,7 @@ class Broker:
         self._max_effects = max_effects
         self._twins: dict[str, Any] = {}
         self._recording_bytes = 0
+        self._shown_bytes = 0
         self._started = time.monotonic()
         self.effects: list[Effect] = []
         self.host_failure: DatabaseUnavailable | None = None
@@ -114,16 +117,22 @@ class Broker:
                 seq=len(self.effects) + 1,
                 service=name_shown(call.service),
                 action=name_shown(call.action),
-                args=shortened(args),
+                args=self._shown(args),
                 granted=granted,
                 performed=performed,
-                result=shortened(reply.result if reply.error is None else answer),
+                result=self._shown(reply.result if reply.error is None else answer),
                 at_ms=round((began - self._started) * 1000, 3),
                 took_ms=round((ended - began) * 1000, 3),
                 call_hash=call_hash(call.service, call.action, args),
                 recording=self._recording(answer),
             )
         )
+
+    def _shown(self, value: Any) -> Any:
+        """The value in short, while all that is shown of the run fits its limit."""
+        short = shortened(value)
+        self._shown_bytes += len(canonical(short))
+        return short if self._shown_bytes <= SHOWN_BYTES else NOT_SHOWN
 
     def _recording(self, answer: Mapping[str, Any]) -> Any:
         """The whole answer, while the run's recordings fit their limit; None from the first that does not."""

@@ -30,8 +30,8 @@ from service.runs.store import Begun, RunStore
 
 log = structlog.get_logger("agenthost.runs")
 
-MAX_MESSAGE: Final = 10_000
-MAX_TRACEBACK: Final = 20_000
+MAX_MESSAGE: Final = 4000
+MAX_TRACEBACK: Final = 8000
 
 
 async def run_agent(host: Host, caller: Caller, asked: Asked, stop: Stop) -> RunRecord:

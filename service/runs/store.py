@@ -1,6 +1,7 @@
 """Runs as rows: one function begins a run, one finishes it, and what they wrote is believed only if it verifies."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ RECORDING_SECONDS: Final = 5.0
 """How long past its wall time a run may take to be recorded before its row reads as interrupted."""
 
 FINISH_DELAYS: Final = (0.0, 0.1, 0.3, 0.6, 1.0)
+FINISH_SECONDS: Final = 6.0
+"""A connection is waited for too: after so long recording is not tried again."""
+
 SUMMARY_COLUMNS: Final = (
     *("id", "user_id", "agent_name", "version", "test", "status", "error", "usage", "trigger"),
     *("started_at", "deadline_at", "finished_at", "parent_run_id"),
@@ -109,9 +113,12 @@ class RunStore:
         return replace(stored.record, replayed=True)
 
     async def finish(self, begun: Begun, record: RunRecord) -> bool:
-        """Record how a run ended, trying for about two seconds. Whether it is recorded; does not raise."""
+        """Record how a run ended, trying a few times within seconds. Whether it is recorded; does not raise."""
         signature = self.signer.sign(record.signed_part())
+        last = time.monotonic() + FINISH_SECONDS
         for delay in FINISH_DELAYS:
+            if delay and time.monotonic() + delay > last:
+                break
             await asyncio.sleep(delay)
             try:
                 return await self._finish(begun, record, signature)

@@ -32,7 +32,7 @@ create table agenthost.runs (
   ),
   constraint runs_input_check check (agenthost_private.fits(input, 16777216)),
   constraint runs_output_check check (agenthost_private.fits(output, 16777216)),
-  constraint runs_error_check check (agenthost_private.fits(error, 1048576)),
+  constraint runs_error_check check (agenthost_private.fits(error, 131072)),
   constraint runs_logs_check check (agenthost_private.fits(logs, 16777216)),
   constraint runs_usage_check check (agenthost_private.fits(usage, 65536))
 );
@@ -193,7 +193,25 @@ begin
   return null;
 end $$;
 
+-- The effects of a run are read together, so together they are bounded.
+create function agenthost_private.bound_effects() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if exists (
+    select from agenthost.run_effects
+      where (user_id, run_id) in (select distinct user_id, run_id from changed)
+      group by user_id, run_id
+      having coalesce(sum(octet_length(args::text)::bigint), 0) + coalesce(sum(octet_length(result::text)::bigint), 0)
+        + coalesce(sum(octet_length(recording::text)::bigint), 0) > 33554432
+  ) then
+    raise check_violation using message = 'too much in the effects of one run', constraint = 'run_effects_bytes_check';
+  end if;
+  return null;
+end $$;
+
 select agenthost_private.know_users_of('agenthost.runs');
+create trigger bound_effects after insert on agenthost.run_effects referencing new table as changed
+  for each statement execute function agenthost_private.bound_effects();
 create trigger a_count_inserts after insert on agenthost.runs referencing new table as changed
   for each statement execute function agenthost_private.count_rows();
 create trigger a_count_deletes after delete on agenthost.runs referencing old table as changed

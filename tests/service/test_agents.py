@@ -174,7 +174,16 @@ async def test_metadata_in_the_code_counts_and_a_config_beside_it_wins(ada: User
     assert answer.json()["error"]["type"] == "CapabilityDenied"
 
 
-@pytest.mark.parametrize("block", ["[capabilities.fax]", 'engine = "warp"', "speed = 1", '[limits]\n# effects = "3"'])
+@pytest.mark.parametrize(
+    "block",
+    [
+        "[capabilities.fax]",
+        'engine = "warp"',
+        "speed = 1",
+        '[limits]\n# effects = "3"',
+        "[limits]\n# effects = 1000000",
+    ],
+)
 async def test_wrong_metadata_is_refused(ada: User, block: str) -> None:
     answer = await post(ada, agent_name="x", agent_config=f"# /// agent\n# {block}\n# ///\n{GREETER}")
     assert code_of(answer) in ("validation_failed", "engine_not_supported", "code_refused")

@@ -214,3 +214,22 @@ async def test_versions_and_finished_runs_cannot_be_written(ada: User, local_hos
     kept = await ada.recorded(run["run_id"])
     assert (kept["verified"], kept["output"]) == (True, 1)
     assert json.dumps(kept["effects"]) == json.dumps(run["effects"])
+
+
+async def test_what_a_user_writes_into_one_run_is_bounded(ada: User, local_host: LocalHost) -> None:
+    database = local_host.host.database
+    row = {"user_id": str(ada.user_id), "agent_name": "agent", "deadline_at": "2999-01-01T00:00:00Z"}
+    [run] = await database.insert(ada.caller, "runs", [row])
+    effect = {"run_id": run["id"], "service": "kv", "action": "get", "granted": True, "performed": True}
+
+    async def flood() -> None:
+        for seq in range(100):
+            await database.insert(ada.caller, "run_effects", [effect | {"seq": seq, "args": ["x" * 1_000_000]}])
+
+    with pytest.raises(DatabaseError):
+        await flood()
+    kept = await ada.recorded(run["id"])
+    assert len(kept["effects"]) < 40
+    huge = {"status": "failed", "error": {"message": "x" * 200_000}, "finished_at": "2026-01-01T00:00:00Z"}
+    with pytest.raises(DatabaseError):
+        await database.update(ada.caller, "runs", huge, where={"id": run["id"]})

@@ -8,10 +8,11 @@ from uuid import uuid4
 import pytest
 
 from sandbox.job import Call, EndRun
-from service.capabilities.broker import RECORDING_BYTES, Broker
+from service.capabilities.broker import NOT_SHOWN, RECORDING_BYTES, Broker
 from service.capabilities.capability import Arguments, Capability, RunContext
 from service.capabilities.effects import call_hash
 from service.capabilities.manifest import Manifest
+from service.capabilities.plain_json import canonical
 from service.capabilities.registry import Registry, standard_registry
 from service.database.gateway import Database, DatabaseUnavailable, Invalid
 from service.settings import Settings
@@ -191,3 +192,13 @@ async def test_the_keys_of_a_user_are_bounded(ada: User, local_host: LocalHost) 
     assert await asked("delete", key="a") is None
     assert await asked("set", key="c", value=1) is None
     assert answering.effects[0].call_hash == call_hash("kv", "set", cast("dict[str, Any]", answering.effects[0].args))
+
+
+async def test_what_the_effects_of_a_run_show_is_bounded(ada: User) -> None:
+    answering = broker(ada, AbsentDatabase(), NOTHING, max_effects=5000)
+    call = Call("kv", "set", {"key": "k", "value": ["x" * 400] * 50})
+    for _ in range(3000):
+        await answering.handle(call)
+    assert answering.effects[0].args["key"] == "k"
+    assert answering.effects[-1].args == NOT_SHOWN
+    assert sum(len(canonical(effect.row())) for effect in answering.effects) < 20 * 1024 * 1024
