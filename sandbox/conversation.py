@@ -13,8 +13,8 @@ from sandbox import wire
 from sandbox.job import Call, EndRun, FailureCode, OnCall, OnLog, Reply
 from sandbox.limits import Limits
 
-CLOSING_OVERHEAD_BYTES = 64 * 1024
-"""What a closing frame may hold beside the output: message, frames of the traceback."""
+CLOSING_OVERHEAD_BYTES = 1024
+"""What a closing frame may hold beside its output."""
 
 NAME_CHARS = 100
 """Services and actions have short names: a longer one is nobody's mistake, and would be recorded at full length."""
@@ -134,7 +134,7 @@ class Conversation:
                 self.on_log(line)
 
     def _close(self, message: dict[str, Any], size: int) -> None:
-        if "output" in message and size > self.limits.output_bytes + CLOSING_OVERHEAD_BYTES // 64:
+        if "output" in message and size > self.limits.output_bytes + CLOSING_OVERHEAD_BYTES:
             raise EndRun("output_too_large", f"the output may hold at most {self.limits.output_bytes} bytes of JSON")
         self.closing = message
 
