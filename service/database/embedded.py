@@ -4,6 +4,7 @@ nowhere else. A crash of either loses no acknowledged row, and the next start ne
 import asyncio
 import contextlib
 import os
+import pwd
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from service.database.embedded_directory import (
 )
 from service.database.embedded_process import Place, end, last_words, spawn
 from service.database.gateway import DatabaseUnavailable, DatabaseUnfit
+from service.database.launch import NO_NAMESPACES
 from service.database.postgres import connect
 
 MAJOR: Final = "18"
@@ -130,20 +132,24 @@ class EmbeddedPostgres:
             return
         log.info("postgres_initialising", directory=str(directory.data))
         place = await asyncio.to_thread(self._place, directory.fresh)
-        await asyncio.to_thread(directory.begin_fresh, place.uid)
-        if place.uid is not None:
-            # initdb, unlike Postgres, insists that its user has a name: it sees one that the system does not have.
-            point = place.mount_point or str(mount_point(place.program, place.data))
-            place = replace(place, mount_point=point, passwd=f"postgres:x:{place.uid}:{place.uid}::/:/bin/false\n")
+        code, errors = await self._initdb(await asyncio.to_thread(_named, place))
+        if code == NO_NAMESPACES and place.uid is not None and not place.binds:
+            # A container's root without the right to mount: as `nobody`, and handed over before anything is in it.
+            code, errors = await self._initdb(replace(place, uid=pwd.getpwnam("nobody").pw_uid))
+        if code != 0:
+            raise DatabaseUnfit(f"initdb failed: {last_words(errors, code, place)}")
+        await asyncio.to_thread(directory.adopt_fresh, place.uid)
+
+    async def _initdb(self, place: Place) -> tuple[int, str]:
+        """Its exit code and what it complained of."""
+        await asyncio.to_thread(self._directory.begin_fresh, place.uid)
         process = await spawn(place, ["initdb", *_initdb_arguments(place)], stderr=asyncio.subprocess.PIPE)
         try:
             _, errors = await process.communicate()
         except BaseException:
             await end(process)
             raise
-        if process.returncode != 0:
-            raise DatabaseUnfit(f"initdb failed: {last_words(errors.decode(errors='replace'), place)}")
-        await asyncio.to_thread(directory.adopt_fresh)
+        return process.returncode or 0, errors.decode(errors="replace")
 
     async def _set_up(self) -> Passwords:
         """The owner of the tables, who is no superuser, and their database. Done again where the passwords were lost.
@@ -192,7 +198,7 @@ class EmbeddedPostgres:
         while not _says_ready(self._directory.data, self._process.pid):
             if self._process.returncode is not None or time.monotonic() > deadline:
                 await end(self._process)
-                tail = last_words(await asyncio.to_thread(self._directory.log_tail), place)
+                tail = last_words(await asyncio.to_thread(self._directory.log_tail), self._process.returncode, place)
                 raise DatabaseUnavailable(f"the embedded Postgres did not start: {tail}")
             await asyncio.sleep(0.01)
 
@@ -221,6 +227,17 @@ class EmbeddedPostgres:
                 self._socket_directory = os.open(host, os.O_PATH | os.O_DIRECTORY)
             host = f"/proc/self/fd/{self._socket_directory}"
         return f"postgresql://{user}:{password}@/{database}?host={quote(host, safe='')}"
+
+
+def _named(place: Place) -> Place:
+    """initdb, unlike Postgres, insists that its user has a name: it sees one where the system has none."""
+    uid = os.geteuid() if place.uid is None else place.uid
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        point = place.mount_point or str(mount_point(place.program, place.data))
+        return replace(place, mount_point=point, passwd=f"postgres:x:{uid}:{uid}::/:/bin/false\n")
+    return place
 
 
 def _initdb_arguments(place: Place) -> list[str]:

@@ -114,7 +114,11 @@ class Directory:
         if uid is not None:
             os.chown(self.fresh, uid, uid)
 
-    def adopt_fresh(self) -> None:
+    def adopt_fresh(self, uid: int | None) -> None:
+        """It is complete: whoever made it, it is `uid`'s, and durable under its own name."""
+        if uid is not None and self.fresh.stat().st_uid != uid:
+            for path in (self.fresh, *self.fresh.rglob("*")):
+                os.chown(path, uid, uid, follow_symlinks=False)
         self.fresh.rename(self.data)
         parent = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from service.database.launch import NO_NAMESPACES
+
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -58,11 +60,14 @@ async def end(process: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(process.wait(), patience_seconds)
 
 
-def last_words(text: str, place: Place) -> str:
+def last_words(text: str, code: int | None, place: Place) -> str:
+    """What a program that failed said, and what to do where the reason is who it had to run as."""
     words = " | ".join(text.strip().splitlines()[-3:])
-    if "launch:" in words and place.uid is not None:
+    if code == NO_NAMESPACES:
+        words = "the kernel does not allow a mount namespace here"
+    if place.uid is not None and (code == NO_NAMESPACES or "launch:" in words):
         words += (
-            " | as root, Postgres runs as another user, who must be able to reach its data and the installed program: "
+            ". As root, Postgres runs as another user, who must be able to reach its data and the installed program: "
             "put both where others may walk to (AGENTHOST_DATA_DIR), run as an ordinary user, or set DATABASE_URL"
         )
     return words or "it said nothing"

@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+NO_NAMESPACES = 77
+"""The exit code where the kernel does not allow a mount namespace."""
+
 _PR_SET_PDEATHSIG = 1
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 
@@ -38,7 +41,16 @@ def main(plan: dict[str, Any]) -> None:
 def _mount_privately(libc: ctypes.CDLL, mount_point: str, binds: list[list[str]], passwd: str) -> None:
     """In a mount namespace that only this process and its children see: `binds` (source, name) under `mount_point`, and
     `passwd` in the place of the system's own."""
-    os.unshare(os.CLONE_NEWNS)
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        os.unshare(os.CLONE_NEWNS if uid == 0 else os.CLONE_NEWNS | os.CLONE_NEWUSER)
+    except PermissionError:
+        sys.exit(NO_NAMESPACES)
+    if uid != 0:
+        # An ordinary user may do this in a user namespace, as who they are.
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     _mount(libc, "none", "/", None, _MS_REC | _MS_PRIVATE)
     _mount(libc, "tmpfs", mount_point, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
     for source, name in binds:

@@ -104,8 +104,10 @@ class PostgresDatabase:
         query = statements.call("schema_version", {}, {})
         try:
             version = decode(await self._transact("{}", query))
-        except DatabaseError as error:
-            return DatabaseStatus(ready=False, detail=str(error))
+        except DatabaseUnavailable:
+            return DatabaseStatus(ready=False, detail="the database does not answer")
+        except DatabaseError:
+            return DatabaseStatus(ready=False, detail="the database does not know agenthost: run `agenthost migrate`")
         if version != newest_migration():
             return DatabaseStatus(ready=False, detail=_other_schema(version))
         return DatabaseStatus(ready=True, detail=f"migration {version}")

@@ -199,9 +199,9 @@ async def test_killing_the_host_leaves_no_postgres_and_loses_no_acknowledged_row
     acknowledged: dict[UUID, int] = {}
     for _ in range(3):
         async with host(data_dir) as process:
-            kind, pid = await said(process)
-            assert kind == "pid"
-            assert int(pid) in processes(data_dir)
+            words = await said(process)
+            assert words[0] == "pid", words
+            assert int(words[1]) in processes(data_dir)
             for number in range(40):
                 _, owner, name = await said(process)
                 assert name == f"a{number}"
