@@ -145,6 +145,10 @@ def zoneinfo_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
                 known[key] = super().from_file(io.BytesIO(_zone_data[key]), key=key)
             return known[key]
 
+        @classmethod
+        def from_file(cls, *args: Any, **keywords: Any) -> Any:
+            raise TypeError("a ZoneInfo is made of its key")  # a parser in C is no place for an agent's bytes
+
         def __repr__(self) -> str:
             return f"zoneinfo.ZoneInfo(key={self.key!r})"
 

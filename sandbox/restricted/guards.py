@@ -126,7 +126,7 @@ class Guards(Ownership):
     def _private(self, obj: Any, kind: type, name: str) -> Any:
         """Private attributes are for what the agent itself defined: not those of a library's class that it extends, nor
         of a metaclass. `E._convert_("X", "sys", ...)`, of any enum, would be all of `sys.modules`."""
-        if kind is FunctionType or kind is SimpleNamespace:
+        if kind is SimpleNamespace or self.is_own_function(obj):
             return getattr(obj, name)
         is_class = issubclass(kind, type)
         cls = obj if is_class else SELF_CLASS_OF(obj) if kind is super else kind

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sandbox.restricted import chance_modules, clock_modules, type_modules
+from sandbox.restricted import chance_modules, clock_modules, copying, type_modules
 from sandbox.restricted.guards import Guards
 from sandbox.restricted.modules import PLAIN, Factory, Module, plain_names
 from sandbox.restricted.sources import Sources
@@ -13,7 +13,7 @@ FACTORIES: Final[Mapping[str, Factory]] = {
     "abc": type_modules.abc_module,
     "collections": type_modules.collections_module,
     "contextlib": type_modules.contextlib_module,
-    "copy": type_modules.copy_module,
+    "copy": copying.copy_module,
     "dataclasses": type_modules.dataclasses_module,
     "datetime": clock_modules.datetime_module,
     "enum": type_modules.enum_module,

@@ -4,6 +4,7 @@ Invariant: a class is the agent's when its `class` statement ran in the agent's 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from sandbox.guest.language import AGENT_MODULE
@@ -37,6 +38,10 @@ class Ownership:
     def is_own(self, obj: Any) -> bool:
         """Is it a class of the agent's, or an instance of one?"""
         return self.owns(obj if issubclass(type(obj), type) else type(obj))
+
+    def is_own_function(self, obj: Any) -> bool:
+        """Is it a function that the agent has written, not one that a library made around something?"""
+        return type(obj) is FunctionType and obj.__globals__.get("__name__") == AGENT_MODULE
 
     def foreign_names(self, cls: type) -> frozenset[str]:
         """Private names of what a class of the agent's extends, and of its metaclass. They do not change."""

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import enum
 import functools
-import importlib.util
 import inspect
 import pprint
 import types
@@ -23,7 +22,6 @@ from sandbox.guest.language import AGENT_MODULE
 from sandbox.restricted.guards import Guards
 from sandbox.restricted.kinds import AbstractMeta
 from sandbox.restricted.names import is_dunder
-from sandbox.restricted.ownership import MODULE_OF
 from sandbox.restricted.sources import Sources
 
 _DATACLASSES = "field fields asdict astuple replace is_dataclass FrozenInstanceError KW_ONLY InitVar MISSING Field"
@@ -113,12 +111,14 @@ def enum_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
 
 def functools_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     def update_wrapper(wrapper: Any, wrapped: Any) -> Any:
-        """Without the original's lists of attribute names to copy: they would read any attribute."""
+        """Without the original's lists of attribute names to copy: they would read any attribute. Attributes of a
+        function are copied when it is the agent's: another one's may have got private ones of a host object."""
+        own = guards.is_own_function(wrapped) or guards.is_own(wrapped)
         if type(wrapper) is not FunctionType and not guards.owns(type(wrapper)):
             raise TypeError("the wrapper must be a function")
-        if not isinstance(wrapped, _WRAPPABLE) and not guards.is_own(wrapped):
+        if not isinstance(wrapped, _WRAPPABLE) and not own:
             raise TypeError("the wrapped object must be a function")
-        return functools.update_wrapper(wrapper, wrapped)
+        return functools.update_wrapper(wrapper, wrapped, updated=("__dict__",) if own else ())
 
     def wraps(wrapped: Any) -> Any:
         return lambda wrapper: update_wrapper(wrapper, wrapped)
@@ -176,50 +176,6 @@ def abc_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
 def contextlib_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
     """No redirect_stdout: it sets an attribute of `sys`. `print(file=...)` writes to a StringIO."""
     return _names(contextlib, _CONTEXTLIB)
-
-
-# Modules whose objects may be taken apart to be copied; nothing of the host's is among them.
-_COPYABLE = frozenset(
-    f"{AGENT_MODULE} builtins calendar collections csv datetime decimal enum fractions functools graphlib itertools "
-    "random re statistics string textwrap types typing urllib uuid zoneinfo".split()
-)
-
-
-def _is_plain_state(state: Any) -> bool:
-    """`copy` sets every attribute that the second part of a state names; a `__getstate__` of the agent's names any."""
-    if not isinstance(state, tuple):
-        return True
-    if type(state) is not tuple or len(state) != 2:
-        return False
-    slots = state[1]
-    return slots is None or (type(slots) is dict and all(type(name) is str and not is_dunder(name) for name in slots))
-
-
-def _private_copy() -> Any:
-    """A second instance of the module `copy`, that does not take host objects apart: their parts would be in `memo`."""
-    spec = importlib.util.find_spec("copy")
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    reconstruct = module._reconstruct
-
-    def checked(x: Any, *args: Any, **options: Any) -> Any:
-        if MODULE_OF(type(x)).partition(".")[0] not in _COPYABLE:
-            raise TypeError(f"cannot copy a {type(x).__name__}")
-        if args[3:4] and not hasattr(type(x), "__setstate__") and not _is_plain_state(args[3]):
-            raise TypeError(f"cannot copy a {type(x).__name__} whose state is not its own")
-        return reconstruct(x, *args, **options)
-
-    module._reconstruct = checked
-    return module
-
-
-_copy = _private_copy()
-
-
-def copy_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:
-    return _names(_copy, "copy deepcopy Error")
 
 
 def types_module(guards: Guards, sources: Sources) -> Mapping[str, Any]:

@@ -208,6 +208,38 @@ RAISES = {
         "    def __str__(self): return self\nstolen = namedtuple('X', [S('a=1):#')])"
     ),
     "object setattr on a library": "import json\nobject.__setattr__(json, 'dumps', 1)\nstolen = 1",
+    "private by contextmanager": (
+        "import random\nfrom contextlib import contextmanager\nstolen = contextmanager(random.Random)._randbelow"
+    ),
+    "private by singledispatch": (
+        "import random\nfrom functools import singledispatch\nstolen = singledispatch(random.Random)._randbelow"
+    ),
+    "private by a decorator's copy": (
+        "import random, functools\nfrom contextlib import contextmanager\n"
+        "@functools.wraps(contextmanager(random.Random))\ndef f(): pass\nstolen = f._randbelow"
+    ),
+    "private by a cache's copy": (
+        "import random, functools\n@functools.wraps(functools.cache(random.Random))\ndef f(): pass\n"
+        "stolen = f._randbelow"
+    ),
+    "field renamed by deepcopy": (
+        "import copy\nfrom dataclasses import dataclass, fields\n@dataclass\nclass X:\n    a: int\nclass E: pass\n"
+        "e = E()\nf = fields(X)[0]\nvars(e)['__reduce_ex__'] = lambda p: (lambda: f, (), (None, {'name': 'a=1, b'}))\n"
+        "copy.deepcopy(e)\n@dataclass\nclass Y(X):\n    c: int\nstolen = Y"
+    ),
+    "field renamed through a namespace": (
+        "import copy\nfrom types import SimpleNamespace\nfrom dataclasses import dataclass, fields\n@dataclass\n"
+        "class X:\n    a: int\nf = fields(X)[0]\n"
+        "e = SimpleNamespace(**{'__reduce_ex__': lambda p: (lambda: f, (), (None, {'name': 'a=1, b'}))})\n"
+        "copy.deepcopy(e)\nstolen = f.name"
+    ),
+    "answer taken back in time": (
+        "import copy\nfrom dataclasses import dataclass, fields\n@dataclass\nclass X:\n    a: int\nclass E: pass\n"
+        "e = E()\nf = fields(X)[0]\ndef answer(p):\n    del vars(e)['__reduce_ex__']\n"
+        "    return (lambda: f, (), (None, {'name': 'z'}))\nvars(e)['__reduce_ex__'] = answer\n"
+        "copy.deepcopy(e)\nif f.name == 'a':\n    raise TypeError\nstolen = f.name"
+    ),
+    "zone from bytes": "import io, zoneinfo\nstolen = zoneinfo.ZoneInfo.from_file(io.BytesIO(b'TZif'))",
     "deepcopy of print": "import copy\nstolen = copy.deepcopy(print)",
     "deepcopy of a guard": "import copy\nstolen = copy.deepcopy(getattr)",
     "copy of a module": "import copy, json\nstolen = copy.copy(json)",
