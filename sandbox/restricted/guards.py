@@ -139,6 +139,8 @@ class Guards(Ownership):
     def _dunder(self, obj: Any, kind: type, name: str) -> Any:
         if name == "__class__":
             return self.kind_of(obj)
+        if name in ("__cause__", "__context__") and not issubclass(kind, BaseException):
+            raise refused(obj, name)
         if name == "__dict__" and (issubclass(kind, type) or not self.owns(kind)):
             raise refused(obj, name)
         if name == "__init__":  # Base.__init__(self, ...)

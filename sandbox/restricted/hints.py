@@ -65,6 +65,34 @@ NAMES: Final = {
 }
 
 
+RESERVED: Final = {
+    "__class_getitem__": "Extend typing.Generic[T].",
+    "__del__": "Use a with statement, or contextlib.closing.",
+    "__file__": _FILES,
+    "__getattribute__": "Use a property, or __getattr__.",
+    "__import__": "Write an import statement.",
+    "__new__": "Use __init__, a classmethod, or a module-level function that makes the object.",
+    "__setattr__": "Use a property with a setter.",
+    "super": "Choose another name.",
+}
+
+ATTRIBUTES: Final = {
+    "__annotations__": "Use dataclasses.fields(...).",
+    "__dataclass_fields__": "Use dataclasses.fields(...).",
+    "__module__": "Use type(x).__name__.",
+    "__new__": "Call the class.",
+    "__traceback__": "Let the exception be raised: the answer of the run shows the agent's own lines.",
+}
+
+
+def for_reserved(name: str) -> str:
+    return RESERVED.get(name, 'Choose a name that does not begin and end with "_".')
+
+
+def for_attribute(name: str) -> str:
+    return ATTRIBUTES.get(name, "Use the public attributes and the operators of the object. " + _CONTAINER)
+
+
 def for_module(name: str) -> str:
     top = name.partition(".")[0]
     return MODULES.get(name) or MODULES.get(top) or _CONTAINER

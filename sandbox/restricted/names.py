@@ -32,7 +32,17 @@ CLASS_NAMES = frozenset({"_missing_", "_generate_next_value_", "_ignore_", "_ord
 
 # Attributes that may be read although they begin and end with "__"; each goes through a guard.
 READABLE_DUNDERS = frozenset(
-    {"__name__", "__qualname__", "__doc__", "__class__", "__dict__", "__members__", "__init__"}
+    {
+        "__name__",
+        "__qualname__",
+        "__doc__",
+        "__class__",
+        "__dict__",
+        "__members__",
+        "__init__",
+        "__cause__",
+        "__context__",
+    }
 )
 
 # Decorators copy these from one function to another.

@@ -58,15 +58,13 @@ class Policy(MatchRules, RestrictingNodeTransformer):
 
     def check_name(self, node: Any, name: str | None, allow_magic_methods: bool = False) -> None:
         """Variables may be private (`_rate`): only `_like_this_`, the guards' own names, and dunders are not theirs."""
-        if name == "super":
-            self.refuse(node, "name_not_allowed", "name 'super' is reserved", "Choose another name.")
-        if name is None or names.variable_allowed(name, in_class=bool(self._classes)):
+        if name is None or (name != "super" and names.variable_allowed(name, in_class=bool(self._classes))):
             return
         if allow_magic_methods and self._in_class_body and (name in names.METHODS or name in names.CLASS_NAMES):
             return
         code = "method_not_allowed" if allow_magic_methods and names.is_dunder(name) else "name_not_allowed"
         what = "method" if code == "method_not_allowed" else "name"
-        self.refuse(node, code, f"{what} {name!r} is reserved", 'Choose a name without "_" at its beginning and end.')
+        self.refuse(node, code, f"{what} {name!r} is reserved", hints.for_reserved(name))
 
     def visit_Name(self, node: ast.Name) -> Any:
         """No `printed` and `_print`: print is an ordinary function that writes the log."""
@@ -118,8 +116,8 @@ class Policy(MatchRules, RestrictingNodeTransformer):
             allowed = name in names.WRITABLE_DUNDERS
         if not allowed:
             verb = "read" if load else "set"
-            hint = "Use the public attributes and the operators of the object. " + hints.CONTAINER
-            self.refuse(node, "attribute_not_allowed", f"attribute {name!r} cannot be {verb} by agents", hint)
+            message = f"attribute {name!r} cannot be {verb} by agents"
+            self.refuse(node, "attribute_not_allowed", message, hints.for_attribute(name))
 
     # Items, calls, iteration, unpacking: checked, not wrapped. Upstream's guards for them exist for objects that carry
     # permissions; here they would be functions that return their argument.
@@ -136,16 +134,21 @@ class Policy(MatchRules, RestrictingNodeTransformer):
         return self.node_contents_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> Any:
-        if self._in_class_body and is_name(node.targets[0], "__slots__") and len(node.targets) == 1:
-            return self._slots(node)
+        if self._in_class_body and len(node.targets) == 1:
+            if is_name(node.targets[0], "__slots__"):
+                return self._literal_names(node, lambda name: names.variable_allowed(name, in_class=True))
+            if is_name(node.targets[0], "__match_args__"):
+                return self._literal_names(node, lambda name: not name.startswith("_") and name not in names.GUARDED)
         return self.node_contents_visit(node)
 
-    def _slots(self, node: ast.Assign) -> Any:
-        """Added. Literal names only: a slot makes an attribute of the instance, under the rules for attributes."""
+    def _literal_names(self, node: ast.Assign, allowed: Callable[[str], bool]) -> Any:
+        """Added: `__slots__` and `__match_args__`, of literal names, which are under the rules for attributes."""
         literals = node.value.elts if isinstance(node.value, ast.Tuple | ast.List | ast.Set) else [node.value]
-        slots = [item.value if isinstance(item, ast.Constant) else None for item in literals]
-        if not all(type(slot) is str and names.variable_allowed(slot, in_class=True) for slot in slots):
-            self.refuse(node, "name_not_allowed", "__slots__ must be a tuple of literal names", "Write the names.")
+        for item in literals:
+            name = item.value if isinstance(item, ast.Constant) else None
+            if type(name) is not str or name in names.INTROSPECTION or not allowed(name):
+                hint = "Write the names: a tuple of texts, without underscores at both ends."
+                self.refuse(node, "name_not_allowed", "this must be a tuple of literal names of attributes", hint)
         return node
 
     def visit_With(self, node: ast.With) -> Any:

@@ -2,6 +2,22 @@
 
 # Each leaves a `result` that must be the same as under plain Python.
 ADDITIONS = {
+    "match args": """
+class P:
+    __match_args__ = ('x', 'y')
+    def __init__(self, x, y): self.x, self.y = x, y
+match P(1, 2):
+    case P(1, y): result = y
+""",
+    "cause of an exception": """
+try:
+    try:
+        1 / 0
+    except ZeroDivisionError as e:
+        raise ValueError('v') from e
+except ValueError as e:
+    result = (type(e.__cause__).__name__, str(e.__context__))
+""",
     "annotated assignment": """
 x: int = 1
 y: 'list[int]' = [x]
