@@ -13,7 +13,8 @@ from psycopg import sql
 
 from service.database.gateway import DatabaseUnavailable, DatabaseUnfit
 
-SUPABASE_DIRECTORY: Final = Path(__file__).parents[2] / "supabase"
+_INSTALLED: Final = Path(__file__).with_name("supabase")
+SUPABASE_DIRECTORY: Final = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "supabase"
 SERVING_LOGIN: Final = "agenthost_api"
 _LOCK: Final = 0x6167656E74  # "agent"
 

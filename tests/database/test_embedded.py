@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,6 +33,15 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 async def data_dir(tmp_path: Path) -> AsyncIterator[Path]:
     yield tmp_path / "data"
     await gone(tmp_path / "data")
+
+
+@pytest.fixture
+async def open_dir() -> AsyncIterator[Path]:
+    """A data directory that everybody may walk to; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as made:
+        os.chmod(made, 0o755)
+        yield Path(made, "data")
+        await gone(Path(made, "data"))
 
 
 @asynccontextmanager
@@ -81,12 +91,19 @@ async def gone(data_dir: Path) -> None:
     await eventually(nobody)
 
 
+WITHOUT_MOUNTS = (
+    sys.executable,
+    "-c",
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 21, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
+)
+"""A command in front of another, which takes CAP_SYS_ADMIN away from it for good."""
+
+
 @asynccontextmanager
-async def host(data_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def host(data_dir: Path, before: tuple[str, ...] = ()) -> AsyncIterator[asyncio.subprocess.Process]:
     """The host of embedded_host.py; whatever is left of it is killed in the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.database.embedded_host", str(data_dir), cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
+    command = (*before, sys.executable, "-m", "tests.database.embedded_host", str(data_dir))
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     try:
         yield process
     finally:
@@ -141,8 +158,10 @@ async def test_only_passwords_let_in_and_the_superuser_has_none(data_dir: Path) 
 
 
 @as_root
-async def test_as_root_it_runs_as_a_user_that_owns_nothing_else(data_dir: Path) -> None:
-    async with running(data_dir) as (embedded, _):
+async def test_as_root_it_runs_as_a_user_that_owns_nothing_else(open_dir: Path) -> None:
+    async with running(open_dir) as (embedded, connections), serving(connections):
+        # Where that user can walk, it needs no view of its own.
+        assert os.readlink(f"/proc/{embedded.pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
         status = await asyncio.to_thread(Path(f"/proc/{embedded.pid}/status").read_text)
         assert f"Uid:\t{POSTGRES_UID}\t{POSTGRES_UID}\t{POSTGRES_UID}\t{POSTGRES_UID}\n" in status
         assert f"Gid:\t{POSTGRES_UID}\t" in status
@@ -162,6 +181,33 @@ async def test_as_root_it_runs_below_a_directory_that_others_may_not_enter(tmp_p
             await database.select(ada, "agents")
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     await gone(closed / "data")
+
+
+@as_root
+async def test_as_root_below_such_a_directory_it_dies_with_its_host_too(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    async with host(closed / "data") as process:
+        assert (await said(process))[0] == "pid"
+        assert processes(closed / "data")
+    await gone(closed / "data")
+
+
+@as_root
+async def test_as_a_containers_root_that_may_not_mount_it_runs_or_says_what_to_do(
+    open_dir: Path, tmp_path: Path
+) -> None:
+    async with host(open_dir, WITHOUT_MOUNTS) as process:
+        assert (await said(process))[0] == "pid"
+        data = open_dir / "postgres/data"
+        owners = {path.stat().st_uid for path in (data, data / "PG_VERSION", data / "base", data / "base/1/PG_VERSION")}
+        assert owners == {POSTGRES_UID}
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    async with host(closed / "data", WITHOUT_MOUNTS) as process:
+        complaint = " ".join(await said(process))
+        assert "does not allow a mount namespace" in complaint
+        assert "AGENTHOST_DATA_DIR" in complaint
 
 
 @as_root
