@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.escapes.harness import Arena, arena
+from tests.escapes.harness import PARKED, Arena, arena
 from tests.escapes.world import Planted
 
 
@@ -17,12 +17,19 @@ def planted() -> Iterator[Planted]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def guarded(planted: Planted) -> AsyncIterator[Arena]:
-    async with arena("restricted", planted) as ready:
-        yield ready
+async def arenas(planted: Planted) -> AsyncIterator[tuple[Arena, Arena]]:
+    """Both are there before either is watched: each one's descriptors are the host's."""
+    async with arena("restricted", planted) as guarded, arena("plain", planted) as bare:
+        for each in (guarded, bare, guarded):
+            await each.watch.begin(PARKED)
+        yield guarded, bare
 
 
-@pytest_asyncio.fixture(scope="module")
-async def bare(planted: Planted) -> AsyncIterator[Arena]:
-    async with arena("plain", planted) as ready:
-        yield ready
+@pytest.fixture
+def guarded(arenas: tuple[Arena, Arena]) -> Arena:
+    return arenas[0]
+
+
+@pytest.fixture
+def bare(arenas: tuple[Arena, Arena]) -> Arena:
+    return arenas[1]

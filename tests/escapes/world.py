@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -94,25 +93,21 @@ def processes() -> dict[int, Process]:
     return found
 
 
-def below(root: int) -> dict[int, Process]:
-    """The process `root` and all its descendants."""
-    everybody = processes()
-
-    def walk(pid: int) -> Iterator[int]:
-        yield pid
-        for child, process in everybody.items():
-            if process.parent == pid:
-                yield from walk(child)
-
-    return {pid: everybody[pid] for pid in walk(root) if pid in everybody}
-
-
 def children_of(pid: int) -> set[int]:
     return {child for child, process in processes().items() if process.parent == pid}
 
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+async def steady_descriptors() -> int:
+    """How many there are once their number no longer changes: a child's socket comes a little later than the child."""
+    seen = [descriptors()]
+    while len(seen) < 20 or len(set(seen[-20:])) > 1:
+        await asyncio.sleep(0.01)
+        seen.append(descriptors())
+    return seen[-1]
 
 
 @dataclass(slots=True)
@@ -129,12 +124,12 @@ class Watch:
     async def begin(self, parked: int) -> None:
         """Wait until the engine has all its parked children; what is there then is what must be there afterwards."""
         self.parked = parked
-        self.dead = {pid for pid, process in below(self.stub).items() if process.state == "Z"}
+        self.dead = {pid for pid, process in processes().items() if process.state == "Z"}
         async with asyncio.timeout(SETTLE_SECONDS):
-            while self._tree() != (1, 1, parked):  # noqa: ASYNC110 - /proc has no events
+            while [len(pids) for pids in self._generations()] != [1, 1, parked]:  # noqa: ASYNC110 - /proc has no events
                 await asyncio.sleep(0.01)
-        (self.zygote,) = children_of(self.stub) - self.dead
-        self.descriptors = descriptors()
+        (self.zygote,) = self._generations()[1]
+        self.descriptors = await steady_descriptors()
 
     async def remains(self) -> list[str]:
         """What is left of an attack once the engine had time to clear up; nothing, as it should be."""
@@ -149,21 +144,21 @@ class Watch:
         return wrong
 
     def _wrong(self) -> list[str]:
-        tree = self._tree()
-        wrong = []
-        if tree != (1, 1, self.parked):
-            wrong.append(f"processes by generation are {tree} instead of {(1, 1, self.parked)}")
-        elif children_of(self.stub) - self.dead != {self.zygote}:
+        generations = self._generations()
+        wrong, counts = [], [len(pids) for pids in generations]
+        if counts != [1, 1, self.parked]:
+            wrong.append(f"processes by generation are {counts} instead of {[1, 1, self.parked]}")
+        elif generations[1] != {self.zygote}:
             wrong.append("the zygote is not the one that was there before")
         if descriptors() > self.descriptors:
             wrong.append(f"the host has {descriptors()} descriptors instead of {self.descriptors}")
         return wrong
 
-    def _tree(self) -> tuple[int, ...]:
-        """How many processes there are in each generation, the stub's first."""
-        everybody = {pid: process for pid, process in below(self.stub).items() if pid not in self.dead}
-        generation, counts = {self.stub} & everybody.keys(), []
+    def _generations(self) -> list[set[int]]:
+        """The processes of each generation, the stub's first."""
+        everybody = {pid: process for pid, process in processes().items() if pid not in self.dead}
+        generation, found = {self.stub} & everybody.keys(), []
         while generation:
-            counts.append(len(generation))
+            found.append(generation)
             generation = {pid for pid, process in everybody.items() if process.parent in generation}
-        return tuple(counts)
+        return found
