@@ -1,14 +1,15 @@
 """time, datetime and zoneinfo for agents: the clock is the run's `Sources`, and no time zone file is opened."""
 
 import datetime
-import importlib.resources
 import io
+import os
 import time
 import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
 from sandbox.restricted.guards import Guards, Substitute
+from sandbox.restricted.packages import directory_of
 from sandbox.restricted.sources import Sources
 
 SECOND = 1_000_000_000
@@ -123,10 +124,13 @@ def preload_zones() -> None:
 
     From the package tzdata, not from the machine: an agent's clock must not depend on where it runs.
     """
-    package = importlib.resources.files("tzdata")
+    package = directory_of("tzdata")
     copies: dict[bytes, bytes] = {}
-    for key in package.joinpath("zones").read_text().split():
-        data = package.joinpath("zoneinfo", *key.split("/")).read_bytes()
+    with open(os.path.join(package, "zones")) as zones:
+        keys = zones.read().split()
+    for key in keys:
+        with open(os.path.join(package, "zoneinfo", *key.split("/")), "rb") as zone:
+            data = zone.read()
         _zone_data[key] = copies.setdefault(data, data)
 
 

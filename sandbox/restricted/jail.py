@@ -11,6 +11,7 @@ import resource
 import select
 import signal
 import struct
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from sandbox.restricted.seccomp import Filter
@@ -44,6 +45,12 @@ def _call(function: str, *arguments: Any) -> int:
 
 def _prctl(option: int, *arguments: int) -> None:
     _call("prctl", option, *[_Long(value) for value in (*arguments, 0, 0, 0, 0)[:4]])
+
+
+def volunteer_for_out_of_memory() -> None:
+    """Of all processes the kernel ends a guest's first. Before `drop_ids`, after which /proc/self is root's."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
 
 
 def drop_ids() -> None:
@@ -145,17 +152,15 @@ def drop_capabilities() -> None:
 
 def close_descriptors(keep: int | None) -> None:
     """All but 0 (the guest's socket) and `keep`."""
-    above = 1
     if keep is not None:
-        if keep > 1:
-            _call("close_range", 1, keep - 1, 0)
-        above = keep + 1
-    _call("close_range", above, 0xFFFFFFFF, 0)
+        os.closerange(1, keep)
+    os.closerange(1 if keep is None else keep + 1, 0x7FFFFFFF)
 
 
 def default_signals() -> None:
-    """What the host's parents ignored or blocked would otherwise be inherited, the timer's signal too."""
-    for number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+    """For the children to inherit: what the host's parents ignored or blocked would be inherited too, the timer's
+    signal among it. PID 1 of a namespace does not die of what it has no handler for."""
+    for number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 

@@ -70,6 +70,7 @@ class Zygote:
 
     def enter(self) -> None:
         """From an ordinary process to PID 1 of an empty world. The stub stays behind and never returns."""
+        jail.volunteer_for_out_of_memory()
         self.layer("ids", jail.drop_ids)
         self.layer("namespaces", jail.enter_namespaces)
         alive, held = os.pipe()
@@ -97,8 +98,7 @@ class Zygote:
         sys.stdin = sys.stdout = sys.stderr = None
         sys.path.clear()
         os.environ.clear()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        jail.default_signals()
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -171,7 +171,6 @@ class Zygote:
         if self.rules is not None:
             jail.enforce_landlock(self.rules)
             os.close(self.rules)
-        jail.default_signals()
         if "limits" not in self.without:
             jail.set_fixed_limits()
         gc.enable()
@@ -192,6 +191,18 @@ class Zygote:
         guest.serve()
 
 
+def skip_thread_repair() -> None:
+    """Let `threading` not register its hook for forks: it repairs locks of threads that a zygote never has, and costs
+    each child a hundred page faults. Other modules' hooks (`random` takes a new seed) are registered as ever."""
+    register = os.register_at_fork
+
+    def register_others(**hooks: Any) -> None:
+        if getattr(hooks.get("after_in_child"), "__module__", None) != "threading":
+            register(**hooks)
+
+    os.register_at_fork = register_others
+
+
 def load_language(name: str) -> Language:
     """With everything it may need later: in the jail there is nothing to import from. The same for either language."""
     from sandbox.restricted.policy import RestrictedLanguage
@@ -204,6 +215,7 @@ def main() -> NoReturn:
     """argv: the control descriptor; options as JSON: language, without (layers), weaker."""
     options = json.loads(sys.argv[2])
     control = socket.socket(fileno=int(sys.argv[1]))
+    skip_thread_repair()
     language = load_language(options["language"])
     zygote = Zygote(control, language, frozenset(options["without"]), bool(options["weaker"]))
     zygote.enter()

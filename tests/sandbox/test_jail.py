@@ -87,6 +87,13 @@ async def test_every_layer_is_in_force() -> None:
         assert not set(engine.status().missing) - OPTIONAL_LAYERS
 
 
+async def test_the_kernel_ends_guests_before_anybody_else_when_memory_is_short() -> None:
+    async with started() as engine:
+        assert engine.nursery.current is not None
+        for pid in processes_below(engine.nursery.current.process.pid):
+            assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+
+
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer not in OPTIONAL_LAYERS])
 async def test_without_a_layer_it_refuses_to_start_and_says_which(layer: str) -> None:
     engine = RestrictedEngine(limits=LIMITS, parked=1, without=frozenset({layer}))
