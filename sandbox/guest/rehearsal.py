@@ -48,10 +48,10 @@ def rehearsal(language: Language) -> Callable[[], None]:
         "log_bytes": 4096,
         "frame_bytes": 4096,
     }
-    channel = _Nowhere(reply)
+    guest = Guest(_Nowhere(reply), language)
     opening = json.dumps(job)
 
     def rehearse() -> None:
-        Guest(channel, language).run(json.loads(opening))
+        guest.run(json.loads(opening))
 
     return rehearse

@@ -28,7 +28,7 @@ COMPRESS_BYTES = 16 * 1024
 
 
 class Guest:
-    """One channel and one fresh namespace, made while the process is parked: then only the job is left to be done."""
+    """One channel and one fresh namespace, for one job. Made before there is one: then only the job is left to be done."""
 
     def __init__(self, channel: Channel, language: Language) -> None:
         self._channel = channel

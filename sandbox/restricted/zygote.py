@@ -46,6 +46,8 @@ class Zygote:
         self.rules: int | None = None
         self.filter: Filter | None = None
         self.rehearse = rehearsal(language)
+        self.channel = Channel(0)
+        self.guest = Guest(self.channel, language)  # its namespace is made once; what a run does to it stays in a child
         self.children: dict[int, int] = {}
         self.poll = select.poll()
 
@@ -174,12 +176,10 @@ class Zygote:
         if "limits" not in self.without:
             jail.set_fixed_limits()
         gc.enable()
-        channel = Channel(0)
         jail.rehearse()
         self.rehearse()
-        guest = Guest(channel, self.language)
         try:
-            wall_seconds, cpu_seconds, memory_bytes = wire.HEADER.unpack(channel.read_exactly(wire.HEADER.size))
+            wall_seconds, cpu_seconds, memory_bytes = wire.HEADER.unpack(self.channel.read_exactly(wire.HEADER.size))
         except EOFError:
             return  # not wanted any more
         if "timer" not in self.without:
@@ -188,7 +188,7 @@ class Zygote:
             jail.set_job_limits(self.base_bytes + memory_bytes, cpu_seconds)
         if filtered and self.filter is not None:
             jail.filter_system_calls(self.filter)
-        guest.serve()
+        self.guest.serve()
 
 
 def skip_thread_repair() -> None:
