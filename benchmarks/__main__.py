@@ -17,13 +17,14 @@ RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
 def main() -> int:
     quick = "--quick" in sys.argv[1:]
+    where = machine()
     print("measuring the engine ...", file=sys.stderr)
     engine = uvloop.run(handover.measure(rounds=50 if quick else 1000))
     print("measuring HTTP ...", file=sys.stderr)
     with running_host() as host:
         pairs = uvloop.run(http.measure(host, requests=200 if quick else 4000))
     targets = reached(engine, pairs)
-    text = report(engine, pairs, targets)
+    text = report(where, engine, pairs, targets)
     print(text)
     if not quick:
         RESULTS.write_text(text)
@@ -40,11 +41,11 @@ def reached(engine: Handover, pairs: list[Pair]) -> list[Target]:
     ]
 
 
-def report(engine: Handover, pairs: list[Pair], targets: list[Target]) -> str:
+def report(where: str, engine: Handover, pairs: list[Pair], targets: list[Target]) -> str:
     parts = [
         "# Results of `make bench`\n",
         "All figures of one page are from one run, measured in turns. Read ratios, not absolutes.\n",
-        machine(),
+        where,
         "## Targets\n\nRatios at p50, one in flight.\n",
         table(("ratio", "measured", "at most", ""), [target.row() for target in targets]),
         "## The engine\n\nMilliseconds. The agent greets by name; eight children are parked.\n",

@@ -19,7 +19,6 @@ from sandbox import wire
 from sandbox.job import Call, Job, Reply
 from sandbox.limits import Limits
 from sandbox.restricted.engine import RestrictedEngine
-from sandbox.restricted.nursery import Child
 
 PAUSE_SECONDS: Final = 0.003
 PYTHON_EVERY: Final = 10
@@ -66,7 +65,7 @@ async def measure(rounds: int) -> Handover:
 
 
 async def _one_round(engine: RestrictedEngine, job: Job, into: Handover, number: int) -> None:
-    into.handover.seconds.append(await _hand_over(await engine.nursery.take(), job))
+    into.handover.seconds.append(await _hand_over(engine, job))
     await asyncio.sleep(PAUSE_SECONDS)
     into.bare_fork.seconds.append(await _timed(engine.nursery.bare_fork()))
     await asyncio.sleep(PAUSE_SECONDS)
@@ -79,8 +78,9 @@ async def _one_round(engine: RestrictedEngine, job: Job, into: Handover, number:
         into.check.seconds.append(await _timed(engine.check(f"{AGENT}# {number} {into.python.seconds[-1]}\n")))
 
 
-async def _hand_over(child: Child, job: Job) -> float:
+async def _hand_over(engine: RestrictedEngine, job: Job) -> float:
     """Seconds from the first byte of the job to the last of the closing frame. The child's end is not in it."""
+    child = await engine.nursery.take()
     limits = job.limits
     message = {
         "kind": "run",
