@@ -74,6 +74,11 @@ class Conversation:
         except GuestGone:
             return
 
+    @property
+    def silent(self) -> bool:
+        """The guest has closed, and of what it sent nothing is left over."""
+        return self.closing is not None and self.verdict is None and not self._buffer
+
     async def rest(self, connection: Connection) -> None:
         """Once the guest is dead: anything it sent behind its closing frame is a violation."""
         if self.closing is None or self.verdict is not None:

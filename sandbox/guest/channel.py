@@ -40,6 +40,11 @@ class Channel:
         message: dict[str, Any] = json.loads(self.read_exactly(size))  # the host's own frames need no suspicion
         return message
 
+    def wait_for_the_end(self) -> None:
+        """Until the host hangs up."""
+        while os.read(self._descriptor, 4096):
+            pass
+
     def send(self, message: dict[str, Any]) -> None:
         """Log lines first. Raises ValueError for what is too long or not JSON here, before writing any of it."""
         frame = wire.encode(message)

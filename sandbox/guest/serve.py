@@ -28,7 +28,7 @@ COMPRESS_BYTES = 16 * 1024
 
 
 class Guest:
-    """One channel and one fresh namespace, for one job. Made before there is one: then only the job is left to be done."""
+    """One channel and one fresh namespace, for one job. Made ahead of it: then only the job is left to be done."""
 
     def __init__(self, channel: Channel, language: Language) -> None:
         self._channel = channel
@@ -36,7 +36,7 @@ class Guest:
         self._namespace = language.globals(log=channel.log, test=False)
 
     def serve(self) -> None:
-        """Does the one job that the host sends."""
+        """Does the one job that the host sends, and then waits to be hung up on: so the host can see what was used."""
         message = self._channel.receive()
         match message["kind"]:
             case "run":
@@ -47,6 +47,7 @@ class Guest:
                 self._channel.send({"kind": "done", "denied": probe(message["name"])})
             case kind:
                 raise ValueError(f"the host sent a {kind!r} frame")
+        self._channel.wait_for_the_end()
 
     def run(self, job: dict[str, Any]) -> bytes:
         """Execute the agent and call its entry point. Its return value or its exception becomes the closing frame."""

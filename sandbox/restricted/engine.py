@@ -15,15 +15,13 @@ from sandbox.conversation import Conversation, GuestGone
 from sandbox.guest.probe import PROBES, WITHOUT_FILTER
 from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
+from sandbox.restricted.child import LINGER_SECONDS, Child, Exit
 from sandbox.restricted.jail import OPTIONAL_LAYERS
-from sandbox.restricted.nursery import Child, Exit, Nursery
+from sandbox.restricted.nursery import Nursery
 from sandbox.verdicts import outcome_of, read_checked
 
 WALL_GRACE_SECONDS = 2.0
 """The kernel's timer in the guest ends a run at its limit; the host waits so much longer before it kills."""
-
-LINGER_SECONDS = 1.0
-"""How long a guest may take to be gone after its last word; then it is killed."""
 
 CHECK_WALL_SECONDS = 10.0
 CHECK_FRAME_BYTES = 8 * 1024 * 1024
@@ -123,18 +121,28 @@ class RestrictedEngine:
         return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
 
     async def _converse(self, conversation: Conversation, opening: bytes, wall_seconds: float) -> Exit:
-        """Take a child, hold the conversation, leave nothing behind. SandboxUnavailable when the zygote was lost."""
+        """Take a child, hold the conversation, learn what it used. SandboxUnavailable when the zygote was lost.
+
+        A guest that has said its last word, and waits to be hung up on, is asked the kernel about and dismissed: its
+        end need not be waited for. Any other is killed, and waited for.
+        """
         child = await self.nursery.take()
         connection = _SocketConnection(child)
         try:
             async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
                 await conversation.hold(connection, opening, child.ended)
         except TimeoutError:
-            child.kill()
+            pass
         except BaseException:
             child.kill()
             await asyncio.shield(child.finish())
             raise
+        if conversation.silent and child.waits_to_be_hung_up_on() and (used := child.used()) is not None:
+            self.nursery.dismiss(child)
+            return used
+        return await self._end_of(child, conversation, connection)
+
+    async def _end_of(self, child: Child, conversation: Conversation, connection: "_SocketConnection") -> Exit:
         if conversation.closing is None:
             child.kill()
         try:

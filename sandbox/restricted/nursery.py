@@ -6,84 +6,23 @@ hash secret and a memory layout, and at once when it dies.
 
 import asyncio
 import json
-import signal
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.job import SandboxUnavailable
+from sandbox.restricted.child import Child, Exit, ZygoteProcess, pid_behind
 
 START_SECONDS = 15.0
 TAKE_SECONDS = 10.0
-REAP_SECONDS = 3.0
 RESTART_PAUSE_SECONDS = 0.2
+REFILL_SECONDS = 0.02
+"""How long a place may stay empty while enough others are parked: forks are kept out of the way of runs."""
+
 _DATAGRAM_BYTES = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a child ended, as the kernel told the zygote. `status` is a wait status; None when the zygote died first."""
-
-    status: int | None
-    cpu_ms: float = 0.0
-    max_rss_bytes: int = 0
-
-    @property
-    def signal(self) -> signal.Signals | None:
-        return None if not self.status or self.status & 127 == 0 else signal.Signals(self.status & 127)
-
-
-@dataclass(eq=False)
-class Child:
-    """A parked guest: a socket to it, and the future of its end."""
-
-    zygote: "ZygoteProcess"
-    pid: int
-    connection: socket.socket
-    ended: "asyncio.Future[Exit]"
-    parked: bool = True
-
-    def kill(self) -> None:
-        self.zygote.order({"kill": self.pid})
-
-    async def finish(self) -> Exit:
-        """Hang up and wait until nothing of the child is left; a child that lingers is killed, then its zygote."""
-        self.connection.close()
-        for drastic in (self.kill, self.zygote.kill):
-            done, _ = await asyncio.wait({self.ended}, timeout=REAP_SECONDS)
-            if done:
-                break
-            drastic()
-        return await self.ended
-
-
-@dataclass(eq=False)
-class ZygoteProcess:
-    """One zygote, from start to end. `ready` resolves with what it says of itself, or with why it could not start."""
-
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    ready: "asyncio.Future[dict[str, Any]]"
-    pending: int = 0
-    handed_out: int = 0
-    retired: bool = False
-    dead: bool = False
-    children: dict[int, Child] = field(default_factory=dict)
-    bare: "asyncio.Future[None] | None" = None
-
-    def order(self, message: dict[str, Any]) -> None:
-        if not self.dead:
-            try:
-                self.control.send(json.dumps(message).encode())
-            except OSError:
-                self.kill()
-
-    def kill(self) -> None:
-        """The stub first: its end is the end of every process in the jail."""
-        self.process.kill()
 
 
 class Nursery:
@@ -99,6 +38,8 @@ class Nursery:
         self._zygotes: set[ZygoteProcess] = set()
         self._current: ZygoteProcess | None = None
         self._replacing: asyncio.Task[None] | None = None
+        self._refill: asyncio.TimerHandle | None = None
+        self._leaving: set[asyncio.Task[Exit]] = set()
         self._closed = False
         self.trouble: str | None = "not started"
 
@@ -121,10 +62,13 @@ class Nursery:
         self.trouble = "stopped"
         if self._replacing is not None:
             self._replacing.cancel()
+        if self._refill is not None:
+            self._refill.cancel()
         for zygote in list(self._zygotes):
             zygote.kill()
         while self._zygotes:  # noqa: ASYNC110 - each is buried by its own end of file
             await asyncio.sleep(0.005)
+        await asyncio.gather(*self._leaving)
 
     async def take(self) -> Child:
         """A parked child, to be used once. Waits for one under load; SandboxUnavailable when none comes."""
@@ -139,15 +83,20 @@ class Nursery:
             raise SandboxUnavailable(f"there is no sandbox to run in: {reason}") from None
         finally:
             self._waiting -= 1
-        child.parked = False
-        child.zygote.handed_out += 1
+        child.hand_out()
         if child.zygote.handed_out == self._recycle_runs:
             self._replace()
-        # The next child is forked once this one has ended (see _hear): a fork now would compete with the run. Unless
-        # many run at once, that is.
         if self._parked.qsize() < self._target // 2:
             self._fill()
+        elif self._refill is None:
+            self._refill = asyncio.get_running_loop().call_later(REFILL_SECONDS, self._fill)
         return child
+
+    def dismiss(self, child: Child) -> None:
+        """Its job is done: what is left of it goes while nobody waits."""
+        task = asyncio.get_running_loop().create_task(child.finish())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def take_unfiltered(self) -> Child:
         """A child without the system call filter, for the self-test of the other layers. Never for a tenant's job."""
@@ -168,6 +117,9 @@ class Nursery:
         return self._current
 
     def _fill(self) -> None:
+        if self._refill is not None:
+            self._refill.cancel()
+            self._refill = None
         zygote = self._current
         if zygote is None or zygote.dead:
             return
@@ -243,7 +195,7 @@ class Nursery:
         """Datagrams of one zygote. Its end of file is its end."""
         for _ in range(64):
             try:
-                data, descriptors, _, _ = socket.recv_fds(zygote.control, _DATAGRAM_BYTES, 1)
+                data, descriptors, _, _ = socket.recv_fds(zygote.control, _DATAGRAM_BYTES, 2)
             except BlockingIOError:
                 return
             except OSError:
@@ -256,11 +208,12 @@ class Nursery:
     def _hear(self, zygote: ZygoteProcess, message: dict[str, Any], descriptors: list[int]) -> None:
         match message:
             case {"parked": pid, "filter": filtered}:
-                self._park(zygote, pid, filtered, socket.socket(fileno=descriptors[0]))
+                connection, pidfd = descriptors
+                self._park(zygote, pid, filtered, socket.socket(fileno=connection), pid_behind(pidfd))
+                os.close(pidfd)
             case {"exited": pid, "status": status, "cpu_ms": cpu_ms, "max_rss_bytes": max_rss_bytes}:
                 self._ended(zygote.children.pop(pid), Exit(status, cpu_ms, max_rss_bytes))
                 self._bury_if_idle(zygote)
-                self._fill()
             case {"ready": _}:
                 zygote.ready.set_result(message)
             case {"failed": layer, "message": reason}:
@@ -268,9 +221,11 @@ class Nursery:
             case {"bare": True} if zygote.bare is not None:
                 zygote.bare.set_result(None)
 
-    def _park(self, zygote: ZygoteProcess, pid: int, filtered: bool, connection: socket.socket) -> None:
+    def _park(
+        self, zygote: ZygoteProcess, pid: int, filtered: bool, connection: socket.socket, host_pid: int | None
+    ) -> None:
         connection.setblocking(False)
-        child = Child(zygote, pid, connection, asyncio.get_running_loop().create_future())
+        child = Child(zygote, pid, connection, asyncio.get_running_loop().create_future(), host_pid)
         zygote.children[pid] = child
         if not filtered:
             self._unfiltered.put_nowait(child)

@@ -4,8 +4,9 @@ host -> stub -> zygote (PID 1 of its namespace) -> children. Started as `python 
 OPTIONS`, it speaks JSON datagrams with the host over FD (SOCK_SEQPACKET):
 
 to the zygote    {"fork": n, "filter": bool}, {"kill": pid}, {"bare": true} (fork-exit-wait, for measuring)
-from the zygote  {"ready": version, ...}, {"failed": layer, "message": ...}, {"parked": pid, "filter": bool} with a
-                 descriptor, {"exited": pid, "status": ..., "cpu_ms": ..., "max_rss_bytes": ...}, {"bare": true}
+from the zygote  {"ready": version, ...}, {"failed": layer, "message": ...}, {"parked": pid, "filter": bool} with
+                 its socket and a pidfd, {"exited": pid, "status": ..., "cpu_ms": ..., "max_rss_bytes": ...},
+                 {"bare": true}
 
 A child's own socket carries `wire.HEADER`, then frames (sandbox/wire.py).
 """
@@ -67,8 +68,8 @@ class Zygote:
         self.in_force.append(f"{name}:{result}" if isinstance(result, str) else name)
         return result
 
-    def tell(self, message: dict[str, Any], descriptor: int | None = None) -> None:
-        socket.send_fds(self.control, [json.dumps(message).encode()], [] if descriptor is None else [descriptor])
+    def tell(self, message: dict[str, Any], *descriptors: int) -> None:
+        socket.send_fds(self.control, [json.dumps(message).encode()], descriptors)
 
     def enter(self) -> None:
         """From an ordinary process to PID 1 of an empty world. The stub stays behind and never returns."""
@@ -162,7 +163,7 @@ class Zygote:
         descriptor = os.pidfd_open(pid)
         self.children[descriptor] = pid
         self.poll.register(descriptor, select.POLLIN)
-        self.tell({"parked": pid, "filter": filtered}, outside.fileno())
+        self.tell({"parked": pid, "filter": filtered}, outside.fileno(), descriptor)
         outside.close()
 
     def child(self, connection: int, filtered: bool) -> None:

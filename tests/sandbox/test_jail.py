@@ -179,10 +179,9 @@ async def test_a_killed_running_child_is_a_failed_run() -> None:
     async with started() as engine:
         await engine.check(SLEEPER)
         assert engine.nursery.current is not None
-        parked = processes_below(engine.nursery.current.process.pid)
         running = asyncio.create_task(run(engine, SLEEPER))
         await asyncio.sleep(0.5)
-        for pid in parked[1:]:
+        for pid in processes_below(engine.nursery.current.process.pid)[1:]:
             os.kill(pid, signal.SIGKILL)
         outcome = await running
         assert outcome.status in ("failed", "timed_out")
