@@ -32,7 +32,7 @@ class Handover:
     handover: Samples = field(default_factory=lambda: Samples("hand-over: job sent to closing frame received"))
     bare_fork: Samples = field(default_factory=lambda: Samples("bare fork-exit-wait of the same zygote"))
     python: Samples = field(default_factory=lambda: Samples("`python -I -c pass`"))
-    engine_run: Samples = field(default_factory=lambda: Samples("`engine.run`: until nothing of the child is left"))
+    engine_run: Samples = field(default_factory=lambda: Samples("`engine.run`: job to outcome"))
     check: Samples = field(default_factory=lambda: Samples("`engine.check` of new code"))
     per_second: dict[int, float] = field(default_factory=dict)
     bare_per_second: float = 0.0
