@@ -91,7 +91,8 @@ async def test_the_kernel_ends_guests_before_anybody_else_when_memory_is_short()
     async with started() as engine:
         assert engine.nursery.current is not None
         for pid in processes_below(engine.nursery.current.process.pid):
-            assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+            score = await asyncio.to_thread(Path(f"/proc/{pid}/oom_score_adj").read_text)
+            assert score.strip() == "1000"
 
 
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer not in OPTIONAL_LAYERS])
@@ -181,10 +182,12 @@ async def test_a_killed_running_child_is_a_failed_run() -> None:
         assert engine.nursery.current is not None
         running = asyncio.create_task(run(engine, SLEEPER))
         await asyncio.sleep(0.5)
+        doomed = list(engine.nursery.current.children.values())
         for pid in processes_below(engine.nursery.current.process.pid)[1:]:
             os.kill(pid, signal.SIGKILL)
         outcome = await running
         assert outcome.status in ("failed", "timed_out")
+        await eventually(lambda: all(child.ended.done() for child in doomed))
         assert await answers(engine)
 
 
