@@ -37,8 +37,7 @@ class WireError(Exception):
 
 def encode(message: dict[str, Any]) -> bytes:
     """One whole frame. Raises ValueError for what is not JSON here (for surrogates a UnicodeEncodeError)."""
-    text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    payload = text.encode()
+    payload = _ENCODER.encode(message).encode()
     if b"\\u0000" in payload and _REFUSED_ESCAPE.search(payload):
         raise ValueError("U+0000 cannot be kept in JSON here; remove it")
     return LENGTH.pack(len(payload)) + payload
@@ -51,7 +50,7 @@ def decode(payload: bytes) -> dict[str, Any]:
     if _REFUSED_ESCAPE.search(payload):
         raise WireError("a frame holds U+0000 or half of a surrogate pair")
     try:
-        message = json.loads(payload.decode(), parse_constant=_refuse, parse_float=_finite)
+        message = _DECODER.decode(payload.decode())
     except (ValueError, RecursionError) as error:
         raise WireError("a frame is not JSON") from error
     if not isinstance(message, dict):
@@ -76,3 +75,7 @@ def _finite(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError("a number is out of range")
     return value
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
