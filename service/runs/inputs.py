@@ -83,7 +83,14 @@ def fit(given: QueryInput | BodyInput, schema: Schema) -> Fitted:
         value = _converted(given.by_name(), schema, problems)
     if not problems:
         validate(schema, value, (), problems)
-    return Fitted(value, problems[:MAX_PROBLEMS])
+    return Fitted(value if problems else _with_absent_nulls(value, schema), problems[:MAX_PROBLEMS])
+
+
+def _with_absent_nulls(value: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """`X | None` without a default is null when absent; every other default is the function's own to fill in."""
+    properties = schema.get("properties", {})
+    absent = {name: None for name, known in properties.items() if "default" in known and known["default"] is None}
+    return {**absent, **value}
 
 
 class _Unconvertible(Exception):

@@ -94,6 +94,13 @@ async def test_input_that_does_not_fit_is_422_with_pointers(ada: httpx.AsyncClie
     assert (await ada.get(f"/agents/{ADA}/typed?n=1&ok=true")).json()["output"] == [1, True]
 
 
+async def test_an_optional_input_may_be_absent(ada: httpx.AsyncClient) -> None:
+    await define(ada, "optional", "def run(a: int | None, b: list[int] = [1]):\n    return [a, b]\n")
+    assert (await ada.get(f"/agents/{ADA}/optional")).json()["output"] == [None, [1]]
+    assert (await ada.get(f"/agents/{ADA}/optional?a=3&b=1&b=2")).json()["output"] == [3, [1, 2]]
+    assert (await ada.post(f"/agents/{ADA}/optional", json={"a": None})).json()["output"] == [None, [1]]
+
+
 @pytest.mark.parametrize(
     "flag",
     ["test", "test=", "test=yes", "test=TRUE", "test=true&test=true", "Test=true", "TEST=1", "test=2", "te%73t=no"],

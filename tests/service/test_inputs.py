@@ -179,3 +179,17 @@ def test_a_list_of_alternatives_says_what_is_wrong_inside() -> None:
 
 def test_problems_are_not_endless() -> None:
     assert len(body({"name": "x", "sizes": ["no"] * 10_000})) == 20
+
+
+def test_an_alternative_of_null_is_null_when_absent_and_other_defaults_are_the_functions_own() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None},
+            "b": {"type": "integer", "default": 7},
+        },
+        "required": [],
+        "additionalProperties": False,
+    }
+    assert fit(QueryInput([]), schema).value == {"a": None}
+    assert fit(BodyInput({"a": 3, "b": 1}), schema).value == {"a": 3, "b": 1}
