@@ -18,7 +18,7 @@ from benchmarks.processes import Footprint, footprint
 from sandbox import wire
 from sandbox.job import Call, Job, Reply
 from sandbox.limits import Limits
-from sandbox.restricted.engine import RestrictedEngine
+from sandbox.restricted.engine import RestrictedEngine, opening_of
 
 PAUSE_SECONDS: Final = 0.003
 PYTHON_EVERY: Final = 10
@@ -81,19 +81,8 @@ async def _one_round(engine: RestrictedEngine, job: Job, into: Handover, number:
 async def _hand_over(engine: RestrictedEngine, job: Job) -> float:
     """Seconds from the first byte of the job to the last of the closing frame. The child's end is not in it."""
     child = await engine.nursery.take()
-    limits = job.limits
-    message = {
-        "kind": "run",
-        "code": job.code.decode("ascii"),
-        "entry": job.entry,
-        "input": dict(job.input),
-        "test": job.test,
-        "output_bytes": limits.output_bytes,
-        "log_bytes": limits.log_bytes,
-        "frame_bytes": limits.frame_bytes,
-    }
     began = time.perf_counter()
-    opening = wire.HEADER.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_bytes) + wire.encode(message)
+    opening = opening_of(job)
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(child.connection, opening)
     head = await _read_exactly(child.connection, wire.LENGTH.size)

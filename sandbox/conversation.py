@@ -50,7 +50,6 @@ class Conversation:
     limits: Limits
     on_call: OnCall
     on_log: OnLog | None = None
-    frame_bytes: int = 0
     logs: list[str] = field(default_factory=list)
     closing: dict[str, Any] | None = None
     verdict: Verdict | None = None
@@ -97,7 +96,7 @@ class Conversation:
             if not await self._more(connection):
                 return None
         (size,) = wire.LENGTH.unpack_from(self._buffer)
-        if size > max(self.frame_bytes, self.limits.frame_bytes):
+        if size > self.limits.frame_bytes:
             raise wire.WireError(f"a frame of {size} bytes is longer than a frame may be")
         while len(self._buffer) < head + size:
             if not await self._more(connection):

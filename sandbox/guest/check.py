@@ -8,6 +8,7 @@ from typing import Any
 from sandbox.guest.inference import infer
 from sandbox.guest.language import AGENT_FILE, Language, Refused, problem
 from sandbox.guest.metadata import read_metadata
+from sandbox.guest.services import ERRORS, SERVICES
 from sandbox.guest.signature import read_signature
 
 MAX_PROBLEMS = 100
@@ -43,7 +44,7 @@ def read(source: str, tree: ast.Module, problems: list[dict[str, Any]]) -> dict[
     """What the syntax tree says of the agent; adds to `problems`."""
     signature = read_signature(tree)
     metadata, wrong = read_metadata(source, tree)
-    problems += signature.problems + wrong
+    problems += signature.problems + wrong + absent_services(tree)
     return {
         "entry": signature.entry,
         "description": signature.description,
@@ -51,6 +52,17 @@ def read(source: str, tree: ast.Module, problems: list[dict[str, Any]]) -> dict[
         "metadata": metadata,
         "inferred": infer(tree),
     }
+
+
+def absent_services(tree: ast.Module) -> list[dict[str, Any]]:
+    """Services that are named and do not exist: refused now rather than in the middle of a run."""
+    hint = f"There are: {', '.join(SERVICES)}."
+    return [
+        problem(node.lineno, node.col_offset, "service_not_available", f"there is no service {node.attr!r}", hint)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "services"
+        if node.attr not in SERVICES and node.attr not in ERRORS
+    ]
 
 
 def refusal(problems: list[dict[str, Any]]) -> dict[str, Any]:

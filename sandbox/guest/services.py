@@ -105,3 +105,7 @@ class Services:
 
 
 SERVICES = ("kv", "notify")
+"""The services that an agent can name."""
+
+ERRORS = ("CapabilityDenied", "ServiceError")
+"""What else `services` has: the exceptions that calls raise."""

@@ -102,21 +102,10 @@ class RestrictedEngine:
 
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
-        limits = job.limits
-        message = {
-            "kind": "run",
-            "code": job.code.decode("ascii"),
-            "entry": job.entry,
-            "input": dict(job.input),
-            "test": job.test,
-            "output_bytes": limits.output_bytes,
-            "log_bytes": limits.log_bytes,
-            "frame_bytes": limits.frame_bytes,
-        }
-        conversation = Conversation(limits, on_call, on_log)
-        opening = _opening(limits, wire.encode(message))
+        conversation = Conversation(job.limits, on_call, on_log)
+        opening = opening_of(job)
         started = time.monotonic()
-        end = await self._converse(conversation, opening, limits.wall_seconds)
+        end = await self._converse(conversation, opening, job.limits.wall_seconds)
         wall_ms = (time.monotonic() - started) * 1000
         return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
 
@@ -165,8 +154,9 @@ class RestrictedEngine:
             wall_seconds=CHECK_WALL_SECONDS,
             cpu_seconds=self._limits.cpu_seconds,
             memory_bytes=self._limits.memory_bytes,
+            frame_bytes=CHECK_FRAME_BYTES,
         )
-        conversation = Conversation(limits, _no_calls, frame_bytes=CHECK_FRAME_BYTES)
+        conversation = Conversation(limits, _no_calls)
         await self._converse(conversation, _opening(limits, opening), limits.wall_seconds)
         return read_checked(conversation.closing, "the source is too complex to be checked")
 
@@ -216,6 +206,21 @@ class _SocketConnection:
             return await asyncio.get_running_loop().sock_recv(self._socket, RECEIVE_BYTES)
         except OSError as error:
             raise GuestGone from error
+
+
+def opening_of(job: Job) -> bytes:
+    """What a parked child is sent: the header that it sets its limits by, and the job."""
+    message = {
+        "kind": "run",
+        "code": job.code.decode("ascii"),
+        "entry": job.entry,
+        "input": dict(job.input),
+        "test": job.test,
+        "output_bytes": job.limits.output_bytes,
+        "log_bytes": job.limits.log_bytes,
+        "frame_bytes": job.limits.frame_bytes,
+    }
+    return _opening(job.limits, wire.encode(message))
 
 
 def _opening(limits: Limits, frame: bytes) -> bytes:

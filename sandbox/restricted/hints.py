@@ -2,33 +2,43 @@
 
 from typing import Final
 
-_CONTAINER = 'Set engine = "container" in the agent block to use all of Python.'
-_HTTP = "Use services.http.get(url, ...), or the container engine."
+from sandbox.guest.services import SERVICES
+
+
+def _service(name: str, advice: str) -> str:
+    """The advice, where there is such a service."""
+    return advice if name in SERVICES else f"Agents have no way to it here: the services are {', '.join(SERVICES)}."
+
+
+_CONTAINER = 'All of Python is for engine = "container", on hosts that have that engine.'
+_HTTP = _service("http", "Use services.http.get(url, ...).")
+_LLM = _service("llm", "Use services.llm.complete(prompt).")
+_DB = _service("db", "Use services.db.")
 _FILES = "Agents have no files. Use services.kv to keep values, io.StringIO for text in memory."
 _LOG = "Use print(...): it is the agent's log."
-_SECRETS = "Agents have no environment. Take an input, or use services.secrets.ref(name)."
+_SECRETS = "Agents have no environment. Take an input. " + _service("secrets", "Or use services.secrets.ref(name).")
 _ASYNC = "Write plain functions: calls of services wait by themselves."
 _ATTRIBUTES = "Write a lambda, such as lambda item: item.name."
 
 MODULES: Final = {
     "aiohttp": _HTTP,
-    "anthropic": "Use services.llm.complete(prompt).",
+    "anthropic": _LLM,
     "asyncio": _ASYNC,
     "dotenv": _SECRETS,
     "httpx": _HTTP,
     "logging": _LOG,
-    "openai": "Use services.llm.complete(prompt).",
-    "os": "Agents have no operating system. Take inputs, use services.kv or services.secrets, or the container engine.",
+    "openai": _LLM,
+    "os": "Agents have no operating system. Take inputs, and keep values in services.kv.",
     "pathlib": _FILES,
-    "psycopg": "Use services.db.",
+    "psycopg": _DB,
     "requests": _HTTP,
     "shutil": _FILES,
-    "smtplib": "Use services.email.send(to, subject, text).",
-    "sqlite3": "Use services.db or services.kv.",
-    "supabase": "Use services.db.",
+    "smtplib": _service("email", "Use services.email.send(to, subject, text)."),
+    "sqlite3": "Use services.kv.",
+    "supabase": _DB,
     "sys": "Agents have no interpreter to talk to. Use print, inputs and exceptions.",
     "tempfile": _FILES,
-    "threading": "A run is one thread. Write a loop, or use the container engine.",
+    "threading": "A run is one thread. Write a loop.",
     "traceback": "Raise the exception: the answer of the run shows the agent's own lines.",
     "typing_extensions": "Import it from typing.",
     "urllib3": _HTTP,

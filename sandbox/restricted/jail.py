@@ -196,6 +196,6 @@ def rehearse() -> None:
 
 
 def filter_system_calls(program: Filter) -> None:
-    """From here on the process can compute, allocate, tell the time, and use descriptors 0."""
+    """From here on the process can compute, allocate, tell the time, and use descriptor 0."""
     if not program.load(_libc):
         raise OSError(ctypes.get_errno(), "the system call filter was refused")

@@ -93,7 +93,8 @@ class Nursery:
         return child
 
     def dismiss(self, child: Child) -> None:
-        """Its job is done: what is left of it goes while nobody waits."""
+        """Its job is done: it is killed, so that it cannot go on, and goes while nobody waits."""
+        child.kill()
         task = asyncio.get_running_loop().create_task(child.finish())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

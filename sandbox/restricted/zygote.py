@@ -94,7 +94,8 @@ class Zygote:
         jail.die_with_parent(alive)
 
     def prepare(self) -> None:
-        """What each child puts up is found out here, so that a machine that lacks it is refused before any child."""
+        """What each child puts up: the last three layers need nothing made ready, and a child that cannot put up one of
+        them ends before it has read a tenant's byte. That they hold is for the self-test to say."""
         self.filter = self.layer("seccomp", allow_list)
         for name in ("descriptors", "limits", "timer"):
             self.layer(name, lambda: None)

@@ -146,11 +146,7 @@ class RunStore:
             p_keep_days=self.limits.limit_runs_kept_days,
             p_keep_runs=self.limits.limit_runs_kept,
         )
-        if answer["recorded"]:
-            return True
-        # An earlier attempt may have been committed and its answer lost.
-        where = {"id": record.run_id, "signature": signature}
-        return bool(await self.database.select(self.caller, "runs", columns=["id"], where=where))
+        return bool(answer["recorded"])  # also when an earlier attempt was committed and its answer lost
 
     async def get(self, run_id: str) -> StoredRun:
         """Raises ApiError `run_not_found`, also for what could not be an id."""

@@ -13,14 +13,13 @@ from tests.sandbox.languages import plain, restricted
 
 DIGEST = '''# /// agent
 # engine = "restricted"
-# [capabilities.http]
-# hosts = ["api.example.com"]
+# [capabilities.kv]
 # ///
 """Sends a digest of new leads."""
 
 def run(company: str, days: int = 7, services=None):
-    leads = services.http.get("https://api.example.com/leads", params={"company": company, "days": days}).json()
-    services.email.send(to="me", subject=f"{len(leads)} new leads", text="\\n".join(lead["name"] for lead in leads))
+    leads = services.kv.get(company, [])[:days]
+    services.notify.send(f"{len(leads)} new leads", "\\n".join(lead["name"] for lead in leads))
     print("leads:", len(leads))
     return {"count": len(leads)}
 '''
@@ -44,9 +43,18 @@ def test_check_finds_all_that_an_agent_declares() -> None:
             "additionalProperties": False,
             "description": "Sends a digest of new leads.",
         },
-        "metadata": {"engine": "restricted", "capabilities": {"http": {"hosts": ["api.example.com"]}}},
-        "inferred": {"email": {"to": ["me"]}, "http": {"hosts": ["api.example.com"], "methods": ["GET"]}},
+        "metadata": {"engine": "restricted", "capabilities": {"kv": {}}},
+        "inferred": {"kv": {}, "notify": {}},
     }
+
+
+def test_a_service_that_does_not_exist_is_refused_with_its_place() -> None:
+    found, code = check("def run(services):\n    return services.weather.today()\n", restricted())
+    assert code is None
+    (problem,) = found["problems"]
+    assert (problem["line"], problem["column"], problem["code"]) == (2, 11, "service_not_available")
+    assert "'weather'" in problem["message"]
+    assert "kv, notify" in problem["hint"]
 
 
 def test_check_is_deterministic_json() -> None:
