@@ -1,5 +1,6 @@
 """What a guest claimed and how the kernel says it ended -> an `Outcome` or a `Checked`. Claims are validated here."""
 
+import re
 import signal
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -13,6 +14,9 @@ CLAIMABLE: dict[str, FailureCode] = {
 """What a guest may say of itself. Everything else is found by the host."""
 
 MAX_PROBLEMS = 200
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+"""As Python counts lines; `splitlines` knows more line ends."""
 
 
 class Ended(Protocol):
@@ -35,7 +39,7 @@ def outcome_of(conversation: Conversation, end: Ended, *, source: str, engine: s
     if conversation.verdict is not None:
         failure = Failure(conversation.verdict.code, conversation.verdict.message)
     elif conversation.closing is not None:
-        output, failure = _closing(conversation.closing, source)
+        output, failure = _closing(conversation.closing, source, conversation.limits.memory_bytes)
     else:
         failure = _death(end, conversation.limits.wall_seconds, conversation.limits.cpu_seconds)
     status: Status = "succeeded"
@@ -55,7 +59,7 @@ def outcome_of(conversation: Conversation, end: Ended, *, source: str, engine: s
     )
 
 
-def _closing(closing: Mapping[str, Any], source: str) -> tuple[Any, Failure | None]:
+def _closing(closing: Mapping[str, Any], source: str, memory_bytes: int) -> tuple[Any, Failure | None]:
     match closing:
         case {"output": output, "kind": "done", **rest} if not rest:
             return output, None
@@ -66,13 +70,15 @@ def _closing(closing: Mapping[str, Any], source: str) -> tuple[Any, Failure | No
         } if code in CLAIMABLE and not rest and not more:
             traceback = _traceback(frames, source)
             if traceback is not None:
+                if code == "memory_exceeded":  # a MemoryError has no text
+                    message = f"the run needed more than {memory_bytes} bytes of memory"
                 return None, Failure(CLAIMABLE[code], message[:4000], kind[:200], traceback)
     return None, Failure("sandbox_violation", "the guest's closing frame makes no sense")
 
 
 def _traceback(frames: list[Any], source: str) -> str | None:
     """The agent's own lines, as Python prints them; None for frames that are none."""
-    lines = source.splitlines()
+    lines = _LINE_ENDS.split(source)
     shown = []
     for frame in frames[:50]:
         match frame:
@@ -96,7 +102,7 @@ def _death(end: Ended, wall_seconds: float, cpu_seconds: int) -> Failure:
         case signal.SIGKILL if end.cpu_ms >= cpu_seconds * 1000:
             return Failure("cpu_time_exceeded", f"the run used more than {cpu_seconds} s of processor time")
         case signal.SIGKILL:
-            return Failure("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
+            return Failure("memory_exceeded", "the run was killed from outside: the machine is short of memory")
         case None:
             return Failure("sandbox_violation", "the run ended without its closing frame")
         case other:

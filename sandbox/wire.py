@@ -19,6 +19,9 @@ HEADER = struct.Struct("!dIQ")
 
 LENGTH = struct.Struct("!I")
 MAX_DEPTH = 64
+MAX_INTEGER_DIGITS = 3600
+"""Below what Python converts between text and numbers, so that what was stored can be read again."""
+
 REPLY_BYTES = 8 * 1024 * 1024
 MIN_LOG_CHARGE_BYTES = 64
 """A log frame costs at least this much of the log limit, so that a flood of empty frames ends too."""
@@ -28,6 +31,7 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % MAX_INTEGER_DIGITS)
 _REFUSED_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -40,6 +44,8 @@ def encode(message: dict[str, Any]) -> bytes:
     payload = _ENCODER.encode(message).encode()
     if b"\\u0000" in payload and _REFUSED_ESCAPE.search(payload):
         raise ValueError("U+0000 cannot be kept in JSON here; remove it")
+    if _MANY_DIGITS.search(payload):
+        _CAREFUL_DECODER.decode(payload.decode())
     return LENGTH.pack(len(payload)) + payload
 
 
@@ -50,7 +56,8 @@ def decode(payload: bytes) -> dict[str, Any]:
     if _REFUSED_ESCAPE.search(payload):
         raise WireError("a frame holds U+0000 or half of a surrogate pair")
     try:
-        message = _DECODER.decode(payload.decode())
+        decoder = _CAREFUL_DECODER if _MANY_DIGITS.search(payload) else _DECODER
+        message = decoder.decode(payload.decode())
     except (ValueError, RecursionError) as error:
         raise WireError("a frame is not JSON") from error
     if not isinstance(message, dict):
@@ -70,6 +77,12 @@ def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _bounded(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_INTEGER_DIGITS:
+        raise ValueError(f"a number has more than {MAX_INTEGER_DIGITS} digits")
+    return int(text)
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
@@ -79,3 +92,4 @@ def _finite(text: str) -> float:
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_CAREFUL_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, parse_int=_bounded)

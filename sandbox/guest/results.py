@@ -8,9 +8,10 @@ import fractions
 import uuid
 from typing import Any
 
-from sandbox.wire import MAX_DEPTH
+from sandbox.wire import MAX_DEPTH, MAX_INTEGER_DIGITS
 
 _DEPTH = MAX_DEPTH - 4
+_BEYOND = 10**MAX_INTEGER_DIGITS
 _AS_TEXT = (decimal.Decimal, fractions.Fraction, uuid.UUID)
 _ISO = (datetime.date, datetime.time)
 
@@ -22,7 +23,7 @@ class NotJson(ValueError):
 def to_json(value: Any, path: str = "output", depth: int = 0) -> Any:
     """Plain dicts, lists, strings and numbers. Raises NotJson; never calls back into objects it does not know."""
     kind = type(value)
-    if value is None or kind is bool or kind is int:
+    if value is None or kind is bool:
         return value
     if isinstance(value, str):
         return _text(str(value), path)
@@ -33,6 +34,8 @@ def to_json(value: Any, path: str = "output", depth: int = 0) -> Any:
     if isinstance(value, enum.Enum):
         return to_json(value.value, path, depth)
     if isinstance(value, int):
+        if not -_BEYOND < value < _BEYOND:
+            raise NotJson(f"{path} has more than {MAX_INTEGER_DIGITS} digits; return it as a string instead")
         return int(value)
     if depth > _DEPTH:
         raise NotJson(f"{path} is nested deeper than {_DEPTH} levels, or contains itself")

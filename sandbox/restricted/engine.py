@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from sandbox import wire
-from sandbox.conversation import Conversation, GuestGone
+from sandbox.conversation import Conversation, GuestGone, Verdict
 from sandbox.guest.probe import PROBES, WITHOUT_FILTER
 from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
@@ -55,6 +55,7 @@ class RestrictedEngine:
         self._leaks: list[str] = []
         self._cache: OrderedDict[bytes, Checked] = OrderedDict()
         self._cache_bytes = 0
+        self._checking: dict[bytes, asyncio.Task[Checked]] = {}
 
     async def start(self) -> None:
         """Build the jail and attack it. SandboxUnavailable, and nothing left running, when it does not hold."""
@@ -96,9 +97,18 @@ class RestrictedEngine:
         if (known := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
             return known
-        checked = await self._check(source)
-        self._remember(key, checked)
-        return checked
+        if (checking := self._checking.get(key)) is None:
+            checking = self._checking[key] = asyncio.get_running_loop().create_task(self._check_once(key, source))
+        return await asyncio.shield(checking)
+
+    async def _check_once(self, key: bytes, source: str) -> Checked:
+        """The check that all who ask for this source now wait for."""
+        try:
+            checked = await self._check(source)
+            self._remember(key, checked)
+            return checked
+        finally:
+            del self._checking[key]
 
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
@@ -121,7 +131,7 @@ class RestrictedEngine:
             async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
                 await conversation.hold(connection, opening, child.ended)
         except TimeoutError:
-            pass
+            conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
         except BaseException:
             child.kill()
             await asyncio.shield(child.finish())
@@ -157,7 +167,9 @@ class RestrictedEngine:
             frame_bytes=CHECK_FRAME_BYTES,
         )
         conversation = Conversation(limits, _no_calls)
-        await self._converse(conversation, _opening(limits, opening), limits.wall_seconds)
+        end = await self._converse(conversation, _opening(limits, opening), limits.wall_seconds)
+        if conversation.closing is None and not _own_fault(conversation, end):
+            raise SandboxUnavailable("the check of a source was cut off")
         return read_checked(conversation.closing, "the source is too complex to be checked")
 
     def _remember(self, key: bytes, checked: Checked) -> None:
@@ -229,6 +241,13 @@ def _opening(limits: Limits, frame: bytes) -> bytes:
 
 def _weight(checked: Checked) -> int:
     return 4096 + len(checked.code) + len(json.dumps(checked.input_schema))
+
+
+def _own_fault(conversation: Conversation, end: Exit) -> bool:
+    """Whether a check that says nothing ended by what its source is, and would again. Else the machine was at fault."""
+    if conversation.verdict is not None:
+        return conversation.verdict.code != "wall_time_exceeded"
+    return end.signal not in (signal.SIGKILL, signal.SIGALRM, signal.SIGTERM)
 
 
 async def _no_calls(_: object) -> Reply:

@@ -158,6 +158,8 @@ async def test_an_exception_is_told_with_the_agents_own_lines(engine: Engine) ->
         ("return {1: 2}", "output_not_json"),
         ("return float('inf')", "output_not_json"),
         ("return chr(0)", "output_not_json"),
+        ("return 10 ** 3600", "output_not_json"),
+        ("return -(10 ** 5000)", "output_not_json"),
         ("a = []\n    a.append(a)\n    return a", "output_not_json"),
         ("return 'x' * 1100000", "output_too_large"),
         ("return 'x' * 5000000", "output_too_large"),
@@ -284,3 +286,37 @@ async def test_checking_executes_nothing(engine: Engine) -> None:
     found = await checked(engine, source)
     assert found.entry == "run"
     assert found.input_schema["properties"]["a"]["type"] == "integer"
+
+
+async def test_integers_up_to_the_bound_come_back(engine: Engine) -> None:
+    source = "def run(services):\n    return [10 ** 3600 - 1, -(10 ** 3599), '9' * 5000]\n"
+    assert (await run(engine, source)).output == [10**3600 - 1, -(10**3599), "9" * 5000]
+
+
+async def test_an_argument_with_too_many_digits_never_leaves(engine: Engine) -> None:
+    source = """
+def run(services):
+    try:
+        services.kv.set('a', 10 ** 3600)
+    except ValueError as error:
+        return 'digits' in str(error)
+"""
+    assert (await run(engine, source)).output is True
+
+
+async def test_running_out_of_memory_says_how_much_there_was(engine: Engine) -> None:
+    outcome = await run(engine, "def run():\n    return len('x' * (1 << 33))\n")
+    assert outcome.failure is not None
+    assert str(LIMITS.memory_bytes) in outcome.failure.message
+
+
+async def test_a_traceback_counts_lines_as_python_does(engine: Engine) -> None:
+    outcome = await run(engine, "text = '\\x0c\u2028\x0c'\ndef run():\n    raise ValueError('here')\n")
+    assert outcome.failure is not None
+    assert outcome.failure.traceback == "  line 3, in run\n    raise ValueError('here')"
+
+
+async def test_one_source_asked_for_many_times_at_once_is_checked_alike(engine: Engine) -> None:
+    source = "def run():\n    return 'many'\n"
+    found = await asyncio.gather(*(engine.check(source) for _ in range(40)))
+    assert all(each == found[0] and not each.problems for each in found)

@@ -7,15 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from sandbox.guest.probe import PROBES
 from sandbox.job import Call, Job, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
-from sandbox.restricted.engine import RestrictedEngine
+from sandbox.restricted.engine import RestrictedEngine, _weight
 from sandbox.restricted.jail import LAYERS, OPTIONAL_LAYERS
 
 LIMITS = Limits(wall_seconds=20, cpu_seconds=2)
@@ -189,6 +190,31 @@ async def test_a_killed_running_child_is_a_failed_run() -> None:
         assert outcome.status in ("failed", "timed_out")
         await eventually(lambda: all(child.ended.done() for child in doomed))
         assert await answers(engine)
+
+
+async def test_a_check_that_is_killed_is_nobodys_verdict() -> None:
+    source = "x = " + "+".join(["1"] * 3000) + "\n" + "y = [0]\n" * 12000 + "def run():\n    return 1\n"
+    async with started() as engine:
+        assert engine.nursery.current is not None
+        checking = asyncio.create_task(engine.check(source))
+        await eventually(lambda: engine.nursery.current.handed_out > len(PROBES))  # type: ignore[union-attr]
+        for pid in processes_below(engine.nursery.current.process.pid)[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with pytest.raises(SandboxUnavailable):
+            await checking
+        again = await engine.check(source)
+        assert "cut off" not in str(again.problems)
+        assert not [problem for problem in again.problems if problem.code == "source_refused"]
+
+
+async def test_what_is_checked_is_counted_once() -> None:
+    async with started() as engine:
+        for number in range(3):
+            source = f"def run():\n    return {number}\n"
+            await asyncio.gather(*(engine.check(source) for _ in range(20)))
+        assert len(engine._cache) == 3
+        assert engine._cache_bytes == sum(map(_weight, engine._cache.values()))
 
 
 async def test_cancelling_leaves_no_process() -> None:
