@@ -70,14 +70,14 @@ alter table agenthost.run_effects enable row level security, force row level sec
 create index run_effects_call_hash_idx on agenthost.run_effects (user_id, agent_id, call_hash, run_id)
   where call_hash is not null;
 
--- One row a run in flight. Without any grant: who could delete these rows would have no limit.
+-- One row a run in flight. Without any grant: who could delete these rows would have no limit. For the same reason a lease
+-- does not go with its run, which a user can get pruned: it is released, or it expires.
 create table agenthost_private.run_leases (
-  user_id uuid not null,
+  user_id uuid not null references auth.users on delete cascade,
   run_id uuid not null,
   lease_id uuid not null default gen_random_uuid(),
   expires_at timestamptz not null,
-  primary key (user_id, run_id),
-  foreign key (user_id, run_id) references agenthost.runs (user_id, id) on delete cascade
+  primary key (user_id, run_id)
 );
 alter table agenthost_private.run_leases enable row level security, force row level security;
 
@@ -129,7 +129,7 @@ begin
   return null;
 end $$;
 
--- The lease of a run of the caller's, and its key. The foreign keys refuse a run or an agent that is not the caller's.
+-- The lease of a run of the caller's, and its key. A run or an agent that is not the caller's is refused.
 create function agenthost_private.lease_run(
   p_run_id uuid, p_agent_id uuid, p_expires_at timestamptz, p_key text, p_request_hash text
 ) returns uuid
@@ -138,7 +138,14 @@ declare
   v_user uuid := auth.uid();
   v_lease_id uuid;
 begin
+  if not exists (select from agenthost.runs where user_id = v_user and id = p_run_id) then
+    raise foreign_key_violation using message = 'the run is not the caller''s', constraint = 'run_leases_run_id_fkey';
+  end if;
   delete from agenthost_private.run_leases where user_id = v_user and expires_at <= now();
+  -- No host allows so many. Past the host runs can be made and pruned without end, and their leases stay.
+  if (select count(*) from agenthost_private.run_leases where user_id = v_user) >= 10000 then
+    raise check_violation using message = 'too many leases', constraint = 'run_leases_user_check';
+  end if;
   insert into agenthost_private.run_leases (user_id, run_id, expires_at)
     values (v_user, p_run_id, least(p_expires_at, now() + interval '2 days')) returning lease_id into v_lease_id;
   if p_key is not null then

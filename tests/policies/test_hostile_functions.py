@@ -127,6 +127,28 @@ async def test_a_user_cannot_free_their_own_places_or_quota(database: Database, 
                 await raw.execute(query.encode())
 
 
+async def test_pruning_ones_own_runs_frees_no_place(database: Database, ada: Caller, cloned: Addresses) -> None:
+    """Runs in flight that their user calls finished are pruned like others, and yet count until they end or expire."""
+    [running] = await database.select(ada, "runs", where={"status": "running"})
+    started = [await begin(database, ada) for _ in range(7)]
+    in_flight = [running["id"], *(run["run_id"] for run in started)]
+    async with rest(cloned, ada) as raw:
+        await raw.execute(
+            "update agenthost.runs set status = 'succeeded', finished_at = now() where status = 'running'"
+        )
+        await raw.execute(
+            "insert into agenthost.runs (agent_name, status, finished_at) "
+            "select 'filler', 'succeeded', now() from generate_series(1, 300)"
+        )
+    [another] = await database.insert(ada, "runs", [{"agent_name": "another"}])
+    await finish(database, ada, {"run_id": another["id"], "lease_id": str(uuid4())}, p_keep_runs=100)
+    assert await database.select(ada, "runs", where={"id": {"in": in_flight}}) == []
+    assert (await begin(database, ada))["outcome"] == "too_many_runs"
+    assert (await finish(database, ada, started[0])) == {"recorded": False}
+    assert (await begin(database, ada))["outcome"] == "started"
+    assert (await begin(database, ada))["outcome"] == "too_many_runs"
+
+
 async def test_a_wide_keeping_wipes_little(database: Database, ada: Caller) -> None:
     """Past the host a user may ask to keep nothing; a hundred runs and a day are kept all the same."""
     started = await begin(database, ada)
