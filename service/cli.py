@@ -7,6 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import typer
@@ -59,6 +60,8 @@ def token(
     email: Annotated[str | None, typer.Option(help="Address of the user; without --user it stands for one.")] = None,
 ) -> None:
     """Print a local user's token, by default the demo user's."""
+    if email is not None and not email.strip():
+        fail("--email is empty.", hint="Say --email ada@example.com, or leave it out.", code=Exit.USAGE)
     settings = read_settings()
     typer.echo(_mint(settings, user, email))
 
@@ -141,6 +144,8 @@ def _mint(settings: Settings, user: UUID | None = None, email: str | None = None
 
 
 def _connection(url: str | None, token: str | None) -> client.Connection:
+    if url is not None and not _is_address(url):
+        fail(f"{url!r} is not an address.", hint="Say --url http://127.0.0.1:8000", code=Exit.USAGE)
     settings = read_settings()
     if url is None and settings.port == 0:
         fail("AGENTHOST_PORT is 0, so the host may be on any port.", hint="Say --url http://...", code=Exit.USAGE)
@@ -149,3 +154,11 @@ def _connection(url: str | None, token: str | None) -> client.Connection:
     return client.Connection(
         url or f"http://{here}:{settings.port}", token or _mint(settings), settings.limit_wall_seconds + 30
     )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False

@@ -6,7 +6,6 @@ The same `AgentConfig` parses a POST and a row of the database: rows are the cal
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
-from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -19,6 +18,7 @@ RESERVED_NAMES: Final = frozenset({"check", "generate"})
 MAX_DESCRIPTION_LENGTH: Final = 10_000
 MAX_FIXTURES_BYTES: Final = 256 * 1024
 
+_BARE_UUID: Final = re.compile("[0-9a-f]{32}")
 _CODE_LINE: Final = re.compile(
     r"\s*(?:(?:async\s+)?def\s|class\s|import\s|from\s+\S+\s+import|@\w|#|[\w.\[\], ]+(?::[^=]+)?=|return\b)"
 )
@@ -29,11 +29,9 @@ _LOOKED_AT_CHARACTERS: Final = 200
 def _agent_name(name: str) -> str:
     if name in RESERVED_NAMES:
         raise ValueError(f"{name!r} is reserved; choose another name")
-    try:
-        UUID(name)
-    except ValueError:
-        return name
-    raise ValueError("a name may not be a UUID")
+    if _BARE_UUID.fullmatch(name.replace("-", "")):  # as the database has it
+        raise ValueError("a name may not be a UUID")
+    return name
 
 
 def _storable(value: Any) -> Any:

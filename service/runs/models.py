@@ -222,6 +222,8 @@ class StoredRunAnswer(RunAnswer):
 
 
 class RunSummary(BaseModel):
+    """A run in a list, as its row says. A list is not verified; GET /runs/{run_id} says whether this host wrote it."""
+
     run_id: str
     agent: RunAgent
     test: bool

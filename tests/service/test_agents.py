@@ -45,6 +45,11 @@ async def test_an_agent_is_defined_and_read_back(ada: User) -> None:
     assert again.json() == agent
 
 
+async def test_a_name_that_is_almost_a_uuid_is_a_name(ada: User) -> None:
+    answer = await post(ada, agent_name="12345678_1234123412341234567890a", agent_config={"code": GREETER})
+    assert answer.status_code == 201
+
+
 async def test_a_string_is_the_code_and_the_docstring_describes(ada: User) -> None:
     answer = await post(ada, agent_name="hello", agent_config='"""Greets the world."""\n' + GREETER)
     assert answer.status_code == 201
@@ -57,6 +62,7 @@ async def test_a_string_is_the_code_and_the_docstring_describes(ada: User) -> No
     [
         *("", "A", "-a", "_a", "a b", "a/b", "é", "a" * 64, "check", "generate", "a\n", "a\0", "../x", "0" * 32),
         *("01890a5d-ac96-774b-bcce-b302099a8057", "01890a5dac96-774bbcceb302099a8057", "' or 1=1 --"),
+        *("01890a5dac96774bbcceb302099a8057", "0-1-8-90a5dac96774bbcceb302099a8057-"),
     ],
 )
 async def test_a_name_that_could_be_misread_is_refused(ada: User, name: str) -> None:

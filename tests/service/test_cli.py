@@ -60,6 +60,22 @@ def test_a_token_stands_alone_on_standard_output(operator: Operator, host: Up, t
     assert operator.types("token", "--user", "ada").returncode == 2
 
 
+def test_an_empty_email_is_wrong_usage_and_stands_for_nobody(operator: Operator, host: Up) -> None:
+    for email in ("", " "):
+        done = operator.types("token", "--email", email)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--email is empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "", "127.0.0.1:8000", "//foo", "http://", "ftp://foo", "http://[", "http://a:b"]
+)
+def test_what_is_not_an_address_is_wrong_usage(operator: Operator, host: Up, url: str) -> None:
+    done = operator.types("runs", "--url", url)
+    assert done.returncode == 2
+    assert "is not an address" in done.stderr
+
+
 def test_a_second_host_on_the_directory_is_refused_in_a_sentence(operator: Operator, host: Up) -> None:
     second = Operator(operator.data_dir).types("up")
     assert second.returncode == 1

@@ -83,6 +83,9 @@ async def test_the_four_values_are_taken(query: str, test: bool) -> None:
             "te%C5%BFt=1",
             "%E2%80%8Btest=1",
         ),
+        *("_test=true", "test_=1", "__test__=1", "te-st=1", "te_st=1", "te%20st=1", "t.e.s.t=1", "-_test._=1"),
+        *("x=1?test=true", "x=1?TEST=1", "x=1?%20test=true", "x=1?+test", "x=1?%74est=1", "x=1?_test=1", "x=1?te-st=1"),
+        *("a=1&x=1?test=true", "x=1&amp;test=true", "x=1;amp;test=1", "x=1%3Ftest=true", "x=1%26test=true", "x=?test"),
     ],
 )
 async def test_every_odd_spelling_is_refused(query: str) -> None:
@@ -90,7 +93,21 @@ async def test_every_odd_spelling_is_refused(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["testing=1", "latest=1", "test_mode=1", "is-test=1", "contest=x", "q=test", "q=a%3Btest"]
+    "query",
+    [
+        *(
+            "testing=1",
+            "latest=1",
+            "tests=1",
+            "test_mode=1",
+            "test_id=1",
+            "is-test=1",
+            "contest=x",
+            "q=test",
+            "q=a%3Btest",
+        ),
+        *("q=why?", "q=a?b=1", "q=a?latest=1", "q=a?tests=1", "q=a?test_id=1", "q=%3Ftest", "q=a%3Ftest%3D1"),
+    ],
 )
 async def test_other_names_are_input(query: str) -> None:
     found = await asked(query)
