@@ -3,12 +3,15 @@ call, and wake the server, for each of them."""
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 import psycopg
-from psycopg import generators
+from psycopg import generators, waiting
 from psycopg.abc import PQGen
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
+
+_LOOK_AGAIN_SECONDS: Final = 0.5
 
 Statements = Sequence[tuple[bytes, Sequence[str | None]]]
 
@@ -23,7 +26,9 @@ async def exchange(connection: psycopg.AsyncConnection[tuple[object, ...]], stat
     async with connection.lock:
         try:
             connection.pgconn.enter_pipeline_mode()
-            results = await connection.wait(_exchange(connection.pgconn, sent))
+            # Not `connection.wait`: cancelled, it waits for the server to give up, which a server that hangs does not.
+            work = _exchange(connection.pgconn, sent)
+            results = await waiting.wait_async(work, connection.pgconn.socket, interval=_LOOK_AGAIN_SECONDS)
             connection.pgconn.exit_pipeline_mode()
         except BaseException:
             await connection.close()

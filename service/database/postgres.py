@@ -1,6 +1,7 @@
 """The port over a Postgres connection. Every verb is one transaction in one round trip: role and claims, the statement,
 commit. No statement runs without a caller's role, and the login itself may do nothing."""
 
+import asyncio
 import json
 import select as selecting
 import time
@@ -31,8 +32,21 @@ from service.database.pipeline import exchange
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-STATEMENT_SECONDS: Final = 10
+STATEMENT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = STATEMENT_SECONDS + 1.0
+"""For a server that does not end the statement in time, because it hangs or the network to it is gone."""
+
 WAIT_SECONDS: Final = 5.0
+
+# Of connections over TCP: so that a lost network is noticed also while nobody waits for an answer.
+_LINK: Final[Mapping[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,
+}
 
 # What PostgREST sets too. Transaction-local, so that it is safe behind a pooler that lends connections per transaction.
 _BECOME: Final = (
@@ -46,6 +60,7 @@ _BECOME: Final = (
 )
 _BEGIN: Final = (b"begin", ())
 _COMMIT: Final = (b"commit", ())
+_ROLLBACK: Final = (b"rollback", ())
 
 _LOGIN: Final = """
 select
@@ -84,7 +99,7 @@ class PostgresDatabase:
         self._pool = AsyncConnectionPool(
             self._dsn,
             connection_class=psycopg.AsyncConnection[tuple[Any, ...]],
-            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+            kwargs={"autocommit": True, "prepare_threshold": None, **_LINK},
             min_size=1,
             max_size=self._pool_size,
             max_waiting=1000,
@@ -159,14 +174,13 @@ class PostgresDatabase:
     async def _once(self, claims: str, statement: statements.Statement) -> Any:
         pool, connection = await self._live_connection()
         try:
-            query = (statement.query, statement.parameters)
-            answer = (await exchange(connection, [_BEGIN, (_BECOME, (claims,)), query, _COMMIT]))[2]
-            text = answer.get_value(0, 0) if answer.ntuples else None
-            return None if text is None else text.decode()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await _answer(connection, claims, statement)
         except psycopg.Error:
-            if connection.pgconn.transaction_status == TransactionStatus.INERROR:
-                await connection.rollback()
             raise
+        except TimeoutError:
+            await connection.close()
+            raise DatabaseUnavailable("the database did not answer in time") from None
         except BaseException:
             # Cancelled in between: what the connection is in the middle of is anyone's guess.
             await connection.close()
@@ -207,9 +221,21 @@ class PostgresDatabase:
             raise DatabaseUnfit(_other_schema(version))
 
 
+async def _answer(connection: Connection, claims: str, statement: statements.Statement) -> str | None:
+    query = (statement.query, statement.parameters)
+    try:
+        answer = (await exchange(connection, [_BEGIN, (_BECOME, (claims,)), query, _COMMIT]))[2]
+    except psycopg.Error:
+        if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+            await exchange(connection, [_ROLLBACK])
+        raise
+    text = answer.get_value(0, 0) if answer.ntuples else None
+    return None if text is None else text.decode()
+
+
 async def connect(dsn: str) -> Connection:
     """A connection of its own, in autocommit, for what is not a caller's."""
-    return await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None, connect_timeout=5)
+    return await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None, **_LINK)
 
 
 def _claims(caller: Caller) -> str:

@@ -1,7 +1,6 @@
 """Runs as rows: one function begins a run, one finishes it, and what they wrote is believed only if it verifies."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,8 +26,8 @@ RECORDING_SECONDS: Final = 5.0
 """How long past its wall time a run may take to be recorded before its row reads as interrupted."""
 
 FINISH_DELAYS: Final = (0.0, 0.1, 0.3, 0.6, 1.0)
-FINISH_SECONDS: Final = 6.0
-"""A connection is waited for too: after so long recording is not tried again."""
+FINISH_SECONDS: Final = 8.0
+"""Of all tries together, also with a database that hangs: one whole try, and a short one after it."""
 
 SUMMARY_COLUMNS: Final = (
     *("id", "user_id", "agent_name", "version", "test", "status", "error", "usage", "trigger"),
@@ -115,10 +114,15 @@ class RunStore:
     async def finish(self, begun: Begun, record: RunRecord) -> bool:
         """Record how a run ended, trying a few times within seconds. Whether it is recorded; does not raise."""
         signature = self.signer.sign(record.signed_part())
-        last = time.monotonic() + FINISH_SECONDS
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                return await self._finish_in_some_try(begun, record, signature)
+        except TimeoutError:
+            log.warning("finish_run_failed", run_id=record.run_id, reason="TimeoutError")
+            return False
+
+    async def _finish_in_some_try(self, begun: Begun, record: RunRecord, signature: str) -> bool:
         for delay in FINISH_DELAYS:
-            if delay and time.monotonic() + delay > last:
-                break
             await asyncio.sleep(delay)
             try:
                 return await self._finish(begun, record, signature)
