@@ -1,5 +1,7 @@
 """The input of a run: converted exactly or refused, with a pointer to what is wrong."""
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -193,3 +195,98 @@ def test_an_alternative_of_null_is_null_when_absent_and_other_defaults_are_the_f
     }
     assert fit(QueryInput([]), schema).value == {"a": None}
     assert fit(BodyInput({"a": 3, "b": 1}), schema).value == {"a": 3, "b": 1}
+
+
+MIB = 1024 * 1024
+SECONDS = 2.0
+"""Far more than any of these takes, far less than any took when its time grew with schema times input."""
+WORDS = {"enum": [f"word {n}" for n in range(200)]}
+INTEGERS = {"type": "array", "items": {"type": "integer"}}
+
+
+def one(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"v": schema}, "required": [], "additionalProperties": False}
+
+
+def lists_of(schema: Mapping[str, Any], deep: int) -> Mapping[str, Any]:
+    for _ in range(deep):
+        schema = {"type": "array", "items": {"anyOf": [WORDS, schema, {"type": "boolean"}]}}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "array", "items": {"type": "integer"}}, [1] * (MIB // 2)),
+        ({"type": "array", "items": {"type": ["integer", "null"]}}, [1, None] * (MIB // 8)),
+        ({"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}, [1, None] * (MIB // 8)),
+        ({"type": "array", "items": {"enum": list(range(30_000))}}, [29_999] * (MIB // 6)),
+        ({"type": "array", "items": WORDS}, ["word 199"] * (MIB // 11)),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, {str(n): n for n in range(MIB // 14)}),
+        ({"type": "array", "items": INTEGERS}, [[1, 2, 3]] * (MIB // 10)),
+        ({"type": "array"}, [[]] * (MIB // 3)),
+    ],
+)
+def test_an_input_as_large_as_may_be_fits_within_seconds(schema: dict[str, Any], value: Any) -> None:
+    begun = time.monotonic()
+    assert fit(BodyInput({"v": value}), one(schema)).problems == []
+    assert time.monotonic() - begun < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "array", "items": {"anyOf": [WORDS] * 20}}, ["no"] * (MIB // 5)),
+        ({"type": "array", "items": {"anyOf": [*[WORDS] * 19, INTEGERS]}}, [[1]] * (MIB // 4)),
+        ({"anyOf": [{"type": "array", "items": {"anyOf": [WORDS] * 20}}] * 20}, ["no"] * (MIB // 5)),
+        ({"anyOf": [{"type": "array", "items": WORDS}] * 20}, [*["word 1"] * (MIB // 10), "no"]),
+        (lists_of(WORDS, 20), [[[["no"] * 10] * 10] * 10] * 150),
+        ({"type": "object", "additionalProperties": {"anyOf": [WORDS, INTEGERS]}}, {"k" * (MIB // 2): [0.5] * 99_999}),
+    ],
+)
+def test_no_schema_makes_an_input_that_does_not_fit_take_long(schema: dict[str, Any], value: Any) -> None:
+    begun = time.monotonic()
+    found = fit(BodyInput({"v": value}), one(schema)).problems
+    assert time.monotonic() - begun < SECONDS
+    assert 1 <= len(found) <= 20
+
+
+def test_what_would_take_too_long_is_refused() -> None:
+    schema = {"type": "array", "items": {"anyOf": [*[WORDS] * 19, {"type": "array", "items": WORDS}]}}
+    assert body({"v": [["word 1"]] * 50_000}, one(schema)) == [("", "is too large to be checked")]
+
+
+def test_unknown_fields_are_refused_at_once_however_many_there_are() -> None:
+    schema = {"type": "object", "properties": {f"p{n}": {} for n in range(20_000)}, "additionalProperties": False}
+    begun = time.monotonic()
+    found = body({f"u{n}": 1 for n in range(50_000)}, schema)
+    assert time.monotonic() - begun < SECONDS
+    assert len(found) == 20
+    assert all(len(message) < 500 for _, message in found)
+
+
+def test_required_fields_that_are_missing_are_not_endless() -> None:
+    assert len(body({}, {"type": "object", "required": [f"p{n}" for n in range(20_000)]})) == 20
+
+
+def test_a_query_of_many_alternatives_and_choices_is_converted_within_seconds() -> None:
+    schema = one({"type": "array", "items": {"anyOf": [*[WORDS] * 19, {"enum": list(range(30_000))}]}})
+    begun = time.monotonic()
+    assert query(*[("v", "29999")] * 1000, schema=schema) == {"v": [29_999] * 1000}
+    assert refused(*[("v", "no")] * 1000, schema=schema)[0][0] == "/v"
+    assert time.monotonic() - begun < SECONDS
+
+
+def test_json_in_a_query_is_not_read_again_and_again_for_its_alternatives() -> None:
+    schema = one({"anyOf": [{"type": "object"}] * 5_000})
+    begun = time.monotonic()
+    assert refused(("v", "[" + "1," * 30_000 + "1]"), schema=schema) == [("", "is too large to be checked")]
+    assert time.monotonic() - begun < SECONDS
+
+
+def test_equal_values_of_different_types_are_different_choices() -> None:
+    schema = one({"type": "array", "items": {"enum": [1, False, "x", None]}})
+    assert body({"v": [1, False, "x", None]}, schema) == []
+    others: list[Any] = [True, 0, 1.0, "1", [], {}]
+    for wrong in others:
+        assert [pointer for pointer, _ in body({"v": [1, wrong]}, schema)] == ["/v/1"]
