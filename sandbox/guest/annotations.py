@@ -21,6 +21,10 @@ _SCALARS: dict[str, dict[str, Any]] = {
 _LISTS = frozenset({"list", "List", "Sequence"})
 _DICTS = frozenset({"dict", "Dict", "Mapping"})
 _MAX_DEPTH = 20
+_MAX_CHOICES = 200
+_MAX_ALTERNATIVES = 20
+_MAX_CHOICE_CHARACTERS = 1000
+_MAX_CHOICE_BITS = 1024
 
 _HINT = "Use str, int, float, bool, list, dict, list[...], dict[str, ...], Literal[...], X | None, or no annotation."
 
@@ -28,15 +32,34 @@ _HINT = "Use str, int, float, bool, list, dict, list[...], dict[str, ...], Liter
 class NotUnderstood(Exception):
     """Why an annotation says nothing about JSON."""
 
+    code = "annotation_not_understood"
+
     def __init__(self, node: ast.AST, hint: str = _HINT) -> None:
-        super().__init__(f"the annotation {ast.unparse(node)[:60]!r} is not understood")
+        super().__init__(f"the annotation {_source(node)[:60]!r} is not understood")
         self.hint = hint
+
+
+class TooLarge(NotUnderstood):
+    """An annotation that would make every input slow to check."""
+
+    code = "annotation_too_large"
+
+    def __init__(self, has: str, hint: str) -> None:
+        Exception.__init__(self, f"the annotation {has}")
+        self.hint = hint
+
+
+def _source(node: ast.AST) -> str:
+    try:
+        return ast.unparse(node)
+    except RecursionError:
+        return "..."
 
 
 def annotation_schema(node: ast.expr, depth: int = 0) -> dict[str, Any]:
     """JSON Schema of an annotation. Raises NotUnderstood."""
     if depth > _MAX_DEPTH:
-        raise NotUnderstood(node, "Nest less.")
+        raise TooLarge(f"is nested more than {_MAX_DEPTH} deep", "Nest less, or take a dict or a list of anything.")
     match node:
         case ast.Constant(value=None):
             return {"type": "null"}
@@ -69,16 +92,24 @@ def _name(node: ast.expr) -> str:
 
 
 def _alternatives(node: ast.expr) -> list[ast.expr]:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return [*_alternatives(node.left), node.right]
-    return [node]
+    """`a | b | c` as a list. Stops when there are too many."""
+    found: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and len(found) <= _MAX_ALTERNATIVES:
+        found.append(node.right)
+        node = node.left
+    return [node, *reversed(found)]
 
 
 def _any_of(options: list[ast.expr], depth: int) -> dict[str, Any]:
     schemas: list[dict[str, Any]] = []
+    has = f"has more than {_MAX_ALTERNATIVES} alternatives"
+    if len(options) > _MAX_ALTERNATIVES:
+        raise TooLarge(has, "Use fewer, or no annotation.")
     for option in options:
         schema = annotation_schema(option, depth + 1)
         schemas += [each for each in schema.get("anyOf", [schema]) if each not in schemas]
+        if len(schemas) > _MAX_ALTERNATIVES:
+            raise TooLarge(has, "Use fewer, or no annotation.")
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
@@ -108,6 +139,8 @@ def _generic(node: ast.Subscript, depth: int) -> dict[str, Any]:
 
 def _literal_schema(node: ast.Subscript, items: list[ast.expr]) -> dict[str, Any]:
     values = []
+    if len(items) > _MAX_CHOICES:
+        raise TooLarge(f"has more than {_MAX_CHOICES} choices", "Use str or int, and check the value in the code.")
     for item in items:
         try:
             value = ast.literal_eval(item)
@@ -115,6 +148,9 @@ def _literal_schema(node: ast.Subscript, items: list[ast.expr]) -> dict[str, Any
             raise NotUnderstood(node, "Literal takes text, whole numbers, True, False and None.") from None
         if not isinstance(value, str | int | None):
             raise NotUnderstood(node, "Literal takes text, whole numbers, True, False and None.")
+        size = len(value) if isinstance(value, str) else 0 if value is None else value.bit_length()
+        if size > (_MAX_CHOICE_CHARACTERS if isinstance(value, str) else _MAX_CHOICE_BITS):
+            raise TooLarge("has a choice that is very long", f"Use at most {_MAX_CHOICE_CHARACTERS} characters.")
         values.append(value)
     kinds = {_kind(value) for value in values}
     return {"type": kinds.pop(), "enum": values} if len(kinds) == 1 else {"enum": values}

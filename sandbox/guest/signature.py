@@ -10,6 +10,8 @@ from sandbox.guest.language import problem
 
 ENTRY_POINTS = ("run", "agent_main", "main")
 RESERVED = frozenset({"services", "input", "test"})
+MAX_PARAMETERS = 100
+_MAX_INTEGER_BITS = 12_000
 
 
 @dataclass(slots=True)
@@ -81,6 +83,11 @@ def _input_schema(
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
     pairs = [*zip(positional, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    if len(pairs) > MAX_PARAMETERS:
+        message = f"the entry point has {len(pairs)} parameters; at most {MAX_PARAMETERS} are allowed"
+        hint = "Take a dict, or **kwargs."
+        problems.append(_problem(pairs[MAX_PARAMETERS][0], "too_many_parameters", message, hint))
+        return {}
     for argument, default in pairs:
         if argument.arg in RESERVED:
             continue
@@ -117,7 +124,7 @@ def _property(
     try:
         schema = annotation_schema(argument.annotation) if argument.annotation else _untyped(literal)
     except NotUnderstood as reason:
-        problems.append(_problem(argument.annotation, "annotation_not_understood", str(reason), reason.hint))
+        problems.append(_problem(argument.annotation, reason.code, str(reason), reason.hint))
         return {}, True
     if literal is not _ABSENT:
         if literal is None and not fits(None, schema):
@@ -146,6 +153,8 @@ def _literal(default: ast.expr | None) -> Any:
 
 
 def _as_json(value: Any) -> Any:
+    if isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
+        return _ABSENT  # JSON here has no such number
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

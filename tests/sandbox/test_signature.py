@@ -204,4 +204,60 @@ def test_sphinx_fields_and_the_modules_docstring_are_understood() -> None:
 
 def test_deep_annotation_is_a_problem_not_a_crash() -> None:
     (problem,) = read(f"def run(x: {'list[' * 50}int{']' * 50}): pass").problems
-    assert problem["code"] == "annotation_not_understood"
+    assert problem["code"] == "annotation_too_large"
+
+
+def chosen(values: int) -> str:
+    return f"Literal[{', '.join(map(str, range(values)))}]"
+
+
+def alternatives(count: int) -> str:
+    return " | ".join(f"Literal[{n}]" for n in range(count))
+
+
+def nested(deep: int) -> str:
+    return "list[" * deep + "int" + "]" * deep
+
+
+def parameters(count: int) -> str:
+    return ", ".join(f"p{n}: int" for n in range(count))
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        f"x: {chosen(200)}",
+        f"x: {alternatives(20)}",
+        f"x: Union[{chosen(200)}, None]",
+        f"x: {nested(20)}",
+        parameters(100),
+    ],
+)
+def test_a_large_signature_is_understood(within: str) -> None:
+    assert schema_of(within)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("beyond", "code", "says"),
+    [
+        (f"x: {chosen(201)}", "annotation_too_large", "more than 200 choices"),
+        (f"x: list[{chosen(30_000)}]", "annotation_too_large", "more than 200 choices"),
+        (f"x: {alternatives(21)}", "annotation_too_large", "more than 20 alternatives"),
+        (f"x: Union[{alternatives(20)}, Union[str, None]]", "annotation_too_large", "more than 20 alternatives"),
+        (f"x: Union[{', '.join(['int'] * 5000)}]", "annotation_too_large", "more than 20 alternatives"),
+        (f"x: {nested(21)}", "annotation_too_large", "more than 20 deep"),
+        (f"x: Literal[{'a' * 1001!r}]", "annotation_too_large", "very long"),
+        (f"x: Literal[0x{'f' * 5000}]", "annotation_too_large", "very long"),
+        (parameters(101), "too_many_parameters", "101 parameters; at most 100"),
+    ],
+)
+def test_a_signature_that_would_be_slow_to_check_is_a_problem_with_a_place(beyond: str, code: str, says: str) -> None:
+    (problem,) = read(f"\ndef run(\n{beyond}): pass").problems
+    assert (problem["code"], problem["line"]) == (code, 3)
+    assert says in problem["message"]
+    assert problem["hint"]
+    assert problem["column"] == (3 if beyond.startswith("x: ") else beyond.index("p100"))
+
+
+def test_a_default_that_json_cannot_hold_is_not_shown() -> None:
+    assert schema_of(f"x: int = 0x{'f' * 5000}")["properties"]["x"] == {"type": "integer"}
