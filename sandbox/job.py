@@ -35,7 +35,7 @@ class Problem:
     hint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Checked:
     """What a check found. With `problems` the source is refused and the rest is empty.
 

@@ -1,12 +1,13 @@
 """The parts of a running host, as routes see them. `app.py` puts them together; nothing here is changed afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from sandbox.job import Engine
+from service.agents.line import CheckLine
 from service.auth import TokenVerifier
 from service.capabilities.registry import Registry
 from service.database.gateway import Database
@@ -25,6 +26,7 @@ class Host:
     verifier: TokenVerifier
     capabilities: Registry
     signer: RecordSigner
+    checks: CheckLine = field(default_factory=CheckLine)
     identity: LocalIdentity | None = None
     """Signs the tokens of local users; None where an identity provider is configured."""
 

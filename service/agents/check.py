@@ -6,12 +6,15 @@ Nothing about code is believed but what `engine.check` of that very source says.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from sandbox.job import Checked, Engine
 from sandbox.limits import Limits
+from service.agents.line import CheckLine
 from service.agents.models import AgentConfig, AgentLimits, CapabilitiesSource, ConfigOptions, parsed
 from service.capabilities.manifest import Manifest, manifest_of
 from service.errors import ApiError
+from service.host import Host
 
 DEFAULT_ENGINE: Final = "restricted"
 
@@ -29,18 +32,19 @@ class Definition:
     limits: Limits
 
 
-async def examine(engines: Mapping[str, Engine], limits: Limits, config: AgentConfig) -> Definition:
+async def examine(host: Host, user_id: UUID, config: AgentConfig) -> Definition:
     """Check a config. Raises ApiError (`code_too_large`, `code_refused`, `engine_not_supported`, `validation_failed`)
-    when it may not run, SandboxUnavailable when it cannot be checked now."""
+    when it may not run, TooManyChecks or SandboxUnavailable when it cannot be checked now."""
+    limits = host.settings.sandbox_limits()
     size = len(config.code.encode())
     if size > limits.source_bytes:
         raise ApiError("code_too_large", f"The code has {size} bytes, the limit is {limits.source_bytes} bytes.")
-    engine = _engine(engines, config.engine or DEFAULT_ENGINE)
-    checked = await _checked(engine, config.code)
+    engine = _engine(host.engines, config.engine or DEFAULT_ENGINE)
+    checked = await _checked(host.checks, engine, config.code, user_id)
     options = parsed(ConfigOptions, dict(checked.metadata), within=("agent_config", "code", "metadata"))
     if config.engine is None and options.engine not in (None, engine.name):
-        engine = _engine(engines, options.engine or DEFAULT_ENGINE)
-        checked = await _checked(engine, config.code)
+        engine = _engine(host.engines, options.engine or DEFAULT_ENGINE)
+        checked = await _checked(host.checks, engine, config.code, user_id)
     given = config.capabilities or options.capabilities
     wanted = config.limits or options.limits
     return Definition(
@@ -80,8 +84,8 @@ def _engine(engines: Mapping[str, Engine], name: str) -> Engine:
     return engine
 
 
-async def _checked(engine: Engine, source: str) -> Checked:
-    checked = await engine.check(source)
+async def _checked(line: CheckLine, engine: Engine, source: str, user_id: UUID) -> Checked:
+    checked = await line.check(engine, source, user_id)
     if checked.problems:
         first = checked.problems[0]
         where = f"line {first.line}: " if first.line else ""

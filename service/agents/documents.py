@@ -139,7 +139,7 @@ def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
 _BODY: Final = ("invalid_request", "not_json", "request_timeout", "body_too_large", "unsupported_media_type")
 _CODE: Final = (
     *("validation_failed", "kind_not_supported", "engine_not_supported", "code_refused", "code_too_large"),
-    *("quota_exceeded", "engine_unavailable", "model_not_configured"),
+    *("quota_exceeded", "too_many_checks", "engine_unavailable", "model_not_configured"),
 )
 _GREETER: Final = 'def run(name: str = "World"):\n    return {"message": f"Hello, {name}"}\n'
 _COUNTER: Final = 'def run(services):\n    return {"visits": services.kv.increment("visits")}\n'
@@ -169,7 +169,7 @@ CHECK: Final[dict[str, Any]] = {
     "openapi_extra": request_body(CheckRequest, {"code": {"agent_config": {"code": _GREETER}}}),
 }
 GET: Final[dict[str, Any]] = {
-    "responses": {200: {"model": AgentAnswer}, **refusals("agent_not_found", "engine_unavailable")}
+    "responses": {200: {"model": AgentAnswer}, **refusals("agent_not_found", "too_many_checks", "engine_unavailable")}
 }
 CHANGE: Final[dict[str, Any]] = {
     "responses": {

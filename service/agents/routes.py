@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.agents import documents
 from service.agents.check import Definition, examine, require_lower
+from service.agents.line import TooManyChecks
 from service.agents.models import (
     MAX_DESCRIPTION_LENGTH,
     NAME_PATTERN,
@@ -22,7 +23,7 @@ from service.agents.models import (
     parsed_config,
 )
 from service.agents.store import AgentStore, StoredAgent
-from service.auth import CallerDep
+from service.auth import Caller, CallerDep
 from service.body import read_json
 from service.errors import ApiError
 from service.host import Host, HostDep
@@ -86,8 +87,10 @@ async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Res
     body = body_with_config(CheckRequest, await _body(request, host))
     await AgentStore(database=host.database, caller=caller).take_check(host.settings.limit_checks_per_day)
     try:
-        definition = await examine(host.engines, host.settings.sandbox_limits(), body.agent_config)
+        definition = await examine(host, caller.user_id, body.agent_config)
         require_lower(host.settings.sandbox_limits(), definition)
+    except TooManyChecks:
+        raise
     except ApiError as error:
         return JSONResponse(documents.refused_check(error, body.agent_config))
     return JSONResponse(documents.passed_check(definition))
@@ -97,7 +100,7 @@ async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Res
 async def get_agent(agent_name: str, caller: CallerDep, host: HostDep) -> Response:
     """One of your agents, with its code, input schema and capabilities."""
     agent = await AgentStore(database=host.database, caller=caller).get(agent_name)
-    return _answer(200, documents.agent(agent, caller.user_id, await _examined(host, agent)), agent)
+    return _answer(200, documents.agent(agent, caller.user_id, await _examined(host, caller, agent)), agent)
 
 
 @router.patch("/{agent_name}", operation_id="change_agent", **documents.CHANGE)
@@ -113,7 +116,7 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
         agent = await store.get(agent_name)
         _require_match(request, agent)
         values: dict[str, Any] = {} if change.description is None else {"description": change.description}
-        definition = await _examined(host, agent)
+        definition = await _examined(host, caller, agent)
         before = definition
         if change.agent_config is not None:
             config = parsed_config(_merged(agent.config, change.agent_config))
@@ -186,7 +189,7 @@ async def restore_agent_version(
         }
         restored = await store.change(agent, values)
         if restored is not None:
-            added = documents.added(await _examined(host, agent), definition)
+            added = documents.added(await _examined(host, caller, agent), definition)
             document = documents.agent(restored, caller.user_id, definition, added=added)
             return _answer(201, document, restored, location=True)
     raise ApiError("conflict", "The agent is being changed by somebody else at the same time.")
@@ -200,15 +203,17 @@ async def _body(request: Request, host: Host) -> Any:
 async def _defined(host: Host, store: AgentStore, config: AgentConfig) -> Definition:
     """A config that may be stored."""
     await store.take_check(host.settings.limit_checks_per_day)
-    definition = await examine(host.engines, host.settings.sandbox_limits(), config)
+    definition = await examine(host, store.caller.user_id, config)
     require_lower(host.settings.sandbox_limits(), definition)
     return definition
 
 
-async def _examined(host: Host, agent: StoredAgent) -> Definition | ApiError:
+async def _examined(host: Host, caller: Caller, agent: StoredAgent) -> Definition | ApiError:
     """What is in force of a stored agent, or why it may not run."""
     try:
-        return await examine(host.engines, host.settings.sandbox_limits(), parsed_config(agent.config))
+        return await examine(host, caller.user_id, parsed_config(agent.config))
+    except TooManyChecks:
+        raise
     except ApiError as error:
         return error
 

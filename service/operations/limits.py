@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sandbox.limits import LOWERABLE
+from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
 from service.protocol import HEAD_BYTES, HEAD_SECONDS
 from service.settings import LimitSettings, Settings, variables
@@ -50,6 +51,9 @@ _FIXED: Final = (
     ("token_bytes", MAX_TOKEN_BYTES, "bytes", "request", "A bearer token."),
     ("head_bytes", HEAD_BYTES, "bytes", "request", "Request line and headers."),
     ("head_seconds", HEAD_SECONDS, "seconds", "request", "Time for request line and headers to arrive."),
+    ("checks_of_a_user", PLACES_OF_A_USER, "checks", "user", "Checks of code new to the host at the same time."),
+    ("checks_at_once", PLACES, "checks", "host", "Checks of code new to the host, of all users, at the same time."),
+    ("check_wait_seconds", PATIENCE_SECONDS, "seconds", "request", "How long a check waits for its turn."),
     ("agents_per_user", 10_000, "agents", "user", "Agents of one user."),
     ("agent_name_characters", 63, "characters", "agent", "The name of an agent."),
     ("notifications_kept", 1000, "notifications", "user", "Notifications kept for one user; older ones go."),

@@ -23,7 +23,8 @@ router = APIRouter(tags=["runs"])
 
 _RUN_CODES: Final = (
     *("not_your_agent", "agent_not_found", "invalid_request", "invalid_test_flag", "invalid_input", "agent_invalid"),
-    *("resume_not_supported", "run_in_progress", "idempotency_key_reused", "conflict", "too_many_runs"),
+    *("resume_not_supported", "run_in_progress", "idempotency_key_reused", "conflict"),
+    *("too_many_runs", "too_many_checks"),
     *("agent_error", "output_not_json", "output_too_large", "logs_too_large", "too_many_effects", "memory_exceeded"),
     *("sandbox_violation", "wall_time_exceeded", "cpu_time_exceeded", "cancelled", "engine_unavailable"),
     *("run_not_recorded", "method_not_allowed"),

@@ -13,6 +13,7 @@ import structlog
 
 from sandbox.job import Job, Outcome, SandboxUnavailable
 from service.agents.check import DEFAULT_ENGINE, Definition, examine
+from service.agents.line import TooManyChecks
 from service.agents.models import parsed_config
 from service.auth import Caller
 from service.capabilities.broker import Broker
@@ -83,11 +84,10 @@ class _Run:
             return self._ending("failed", "internal_error", "The run failed because of a mistake of the host.")
 
     async def _outcome(self) -> Ending:
-        settings = self.host.settings
         try:
-            definition = await examine(
-                self.host.engines, settings.sandbox_limits(), parsed_config(self.begun.agent.config)
-            )
+            definition = await examine(self.host, self.caller.user_id, parsed_config(self.begun.agent.config))
+        except TooManyChecks as error:
+            return self._ending("failed", error.code, f"The agent was not run. {error.detail}")
         except ApiError as error:
             message = f"The stored agent does not pass its check: {error.detail}"
             return self._ending("failed", "agent_invalid", message, errors=[dict(each) for each in error.errors])
