@@ -35,13 +35,11 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 STATEMENT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = STATEMENT_SECONDS + 1.0
 """For a server that does not end the statement in time, because it hangs or the network to it is gone."""
-
 WAIT_SECONDS: Final = 5.0
 
-# Of connections over TCP: so that a lost network is noticed also while nobody waits for an answer.
+# Over TCP a lost network is noticed also while nobody waits for an answer.
 _LINK: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
-    "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -178,12 +176,11 @@ class PostgresDatabase:
                 return await _answer(connection, claims, statement)
         except psycopg.Error:
             raise
-        except TimeoutError:
+        except BaseException as error:
+            # Cut off in between: what the connection is in the middle of is anyone's guess.
             await connection.close()
-            raise DatabaseUnavailable("the database did not answer in time") from None
-        except BaseException:
-            # Cancelled in between: what the connection is in the middle of is anyone's guess.
-            await connection.close()
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnavailable("the database did not answer in time") from None
             raise
         finally:
             await pool.putconn(connection)
