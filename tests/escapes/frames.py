@@ -192,8 +192,8 @@ ATTACKS = [
         layer="facades",
         program=program("""
             def run(hint: dict, services=None):
-                found = []
-                for attempt in (lambda: services.kv.get.nothing, lambda: services.nothing, lambda: run.nothing):
+                found, door = [], services
+                for attempt in (lambda: door.kv.get.nothing, lambda: door.nothing, lambda: run.nothing):
                     try:
                         attempt()
                     except AttributeError as error:
@@ -239,8 +239,9 @@ ATTACKS = [
         layer="facades",
         program=program("""
             def run(hint: dict, services=None):
+                door = services
                 try:
-                    services.forbidden.action(value=1)
+                    door.forbidden.action(value=1)
                 except Exception as error:
                     return [str(error), [str(item) for item in error.args]]
             """),
