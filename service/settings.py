@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -27,9 +26,8 @@ from pydantic import (
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sandbox.limits import MIB, Limits
-
-DAY_SECONDS: Final = 86_400
+from sandbox.limits import Limits
+from service.limit_settings import LimitSettings
 
 
 class SettingsError(Exception):
@@ -49,40 +47,6 @@ class SecretKey:
 
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
-
-
-def _limit(default: float, name: str, description: str, *, at_least: float = 1, at_most: float | None = None) -> Any:
-    alias = f"AGENTHOST_LIMIT_{name}"
-    return Field(
-        default, validation_alias=_env(alias), description=description, ge=at_least, le=at_most, allow_inf_nan=False
-    )
-
-
-class LimitSettings(BaseModel):
-    """One setting a limit; the unit ends its name. No limit may be larger than what the tables take."""
-
-    limit_wall_seconds: float = _limit(
-        30.0, "WALL_SECONDS", "Wall time of one run.", at_least=0.05, at_most=DAY_SECONDS
-    )
-    limit_cpu_seconds: int = _limit(5, "CPU_SECONDS", "Processor time of one run.", at_most=DAY_SECONDS)
-    limit_memory_bytes: int = _limit(256 * MIB, "MEMORY_BYTES", "Memory of one run.", at_least=8 * MIB)
-    limit_source_bytes: int = _limit(256 * 1024, "SOURCE_BYTES", "Source code of one agent.", at_most=MIB)
-    limit_input_bytes: int = _limit(MIB, "INPUT_BYTES", "Input of one run, as JSON.", at_most=8 * MIB)
-    limit_output_bytes: int = _limit(MIB, "OUTPUT_BYTES", "Output of one run, as JSON.", at_most=8 * MIB)
-    limit_log_bytes: int = _limit(256 * 1024, "LOG_BYTES", "What one run prints.", at_most=4 * MIB)
-    limit_frame_bytes: int = _limit(2 * MIB, "FRAME_BYTES", "One message between host and agent.", at_most=128 * MIB)
-    limit_effects: int = _limit(200, "EFFECTS", "Calls of services in one run.", at_most=10_000)
-    limit_child_depth: int = _limit(5, "CHILD_DEPTH", "How deep agents may run agents.", at_least=0, at_most=20)
-    limit_runs_per_user: int = _limit(8, "RUNS_PER_USER", "Runs of one user at the same time.", at_most=10_000)
-    limit_checks_per_day: int = _limit(2000, "CHECKS_PER_DAY", "Checks of new code by one user in a day.")
-    limit_body_bytes: int = _limit(2 * MIB, "BODY_BYTES", "Body of one request.", at_least=1024, at_most=128 * MIB)
-    limit_body_seconds: float = _limit(30.0, "BODY_SECONDS", "Time for a request's body to arrive.", at_least=0.1)
-    limit_url_bytes: int = _limit(64 * 1024, "URL_BYTES", "Path and query of one request.", at_least=1024, at_most=MIB)
-    limit_runs_kept: int = _limit(10_000, "RUNS_KEPT", "Runs kept for one user; older ones go.", at_least=100)
-    limit_runs_kept_days: int = _limit(30, "RUNS_KEPT_DAYS", "Days that a run is kept.", at_most=36_500)
-    limit_kv_value_bytes: int = _limit(64 * 1024, "KV_VALUE_BYTES", "One value of kv, as JSON.", at_most=128 * 1024)
-    limit_kv_keys: int = _limit(10_000, "KV_KEYS", "Keys of kv of one user.", at_most=100_000)
-    limit_shutdown_seconds: float = _limit(10.0, "SHUTDOWN_SECONDS", "How long a stop waits for runs.", at_least=0)
 
 
 class Settings(LimitSettings):
@@ -138,6 +102,36 @@ class Settings(LimitSettings):
         validation_alias=_env("AGENTHOST_SECRET_KEYS"),
         description="Keys that sign records, newest first: <id>:<base64 of 32 bytes>,... The same on every replica.",
     )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=_env("OPENAI_API_KEY"),
+        description="Key of the model provider; may be absent where OPENAI_BASE_URL needs none.",
+    )
+    openai_base_url: str | None = Field(
+        default=None,
+        validation_alias=_env("OPENAI_BASE_URL"),
+        description="Address of an OpenAI-compatible provider, by default OpenAI's own.",
+    )
+    openai_model: str | None = Field(
+        default=None,
+        validation_alias=_env("OPENAI_MODEL"),
+        description="The model that agents use when they name none. Without it this host has no model.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=_env("SMTP_URL"),
+        description="Mail server: smtp://user:password@host:587 (with STARTTLS) or smtps://...:465",
+    )
+    email_from: str | None = Field(
+        default=None,
+        validation_alias=_env("AGENTHOST_EMAIL_FROM"),
+        description="Sender of agents' e-mails; by default the user of SMTP_URL, if that is an address.",
+    )
+    email_to: str = Field(
+        default="",
+        validation_alias=_env("AGENTHOST_EMAIL_TO"),
+        description="To whom agents may write besides their owner's own address: *@example.com,ada@example.org",
+    )
     allow_anonymous: bool = Field(
         default=False,
         validation_alias=_env("AGENTHOST_ALLOW_ANONYMOUS"),
@@ -155,7 +149,7 @@ class Settings(LimitSettings):
         default=(), exclude=True, description="Variables AGENTHOST_... that mean nothing."
     )
 
-    @field_validator("supabase_url", "supabase_jwks_url")
+    @field_validator("supabase_url", "supabase_jwks_url", "openai_base_url")
     @classmethod
     def _is_http_url(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
@@ -167,6 +161,15 @@ class Settings(LimitSettings):
     def _is_postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("should be a URL that begins with postgresql://")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+                raise ValueError("should be a URL that begins with smtp:// or smtps://")
         return value
 
     @field_validator("supabase_jwt_secret")

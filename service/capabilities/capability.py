@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.auth import Caller
 from service.database.gateway import Database
-from service.settings import LimitSettings
+from service.limit_settings import LimitSettings
 
 GuestErrorType = Literal["TypeError", "ValueError", "ServiceError", "CapabilityDenied"]
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 from sandbox.limits import LOWERABLE
 from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
+from service.limit_settings import LimitSettings
 from service.protocol import HEAD_BYTES, HEAD_SECONDS
-from service.settings import LimitSettings, Settings, variables
+from service.settings import Settings, variables
 from service.strict_json import MAX_DEPTH
 
 
@@ -33,6 +34,15 @@ _APPLIES_TO: Final = {
     "runs_kept_days": "user",
     "kv_keys": "user",
     "kv_value_bytes": "value",
+    "http_seconds": "call",
+    "http_request_bytes": "call",
+    "http_response_bytes": "call",
+    "email_bytes": "call",
+    "db_rows": "call",
+    "tokens_per_day": "user",
+    "emails_per_day": "user",
+    "secrets": "user",
+    "secret_bytes": "secret",
     "body_bytes": "request",
     "body_seconds": "request",
     "url_bytes": "request",
@@ -45,6 +55,12 @@ _UNITS: Final = {
     "checks_per_day": "checks",
     "runs_kept": "runs",
     "kv_keys": "keys",
+    "tokens_per_run": "tokens",
+    "tokens_per_day": "tokens",
+    "emails_per_run": "recipients",
+    "emails_per_day": "recipients",
+    "db_rows": "rows",
+    "secrets": "secrets",
 }
 _FIXED: Final = (
     ("json_depth", MAX_DEPTH, "levels", "request", "Nesting of a JSON value."),

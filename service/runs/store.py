@@ -15,10 +15,10 @@ from service.capabilities.effects import Effect
 from service.capabilities.plain_json import cleaned
 from service.database.gateway import Database, DatabaseError, DatabaseUnavailable, Row
 from service.errors import ApiError
+from service.limit_settings import LimitSettings
 from service.runs.asked import Asked
 from service.runs.models import FINISHED, RunRecord, ShownStatus, StoredRun
 from service.runs.signature import RecordSigner
-from service.settings import LimitSettings
 
 log = structlog.get_logger("agenthost.runs")
 

@@ -10,8 +10,9 @@ import pytest
 
 from sandbox.limits import LOWERABLE
 from service.app import create_app
+from service.limit_settings import LimitSettings
 from service.operations.limits import limits_in_force
-from service.settings import LimitSettings, Settings
+from service.settings import Settings
 from tests.service.conftest import LocalHost, User
 from tests.service.served import AbsentDatabase, client, served
 
@@ -65,7 +66,7 @@ async def test_every_limit_is_listed_with_its_unit(ada: User) -> None:
     assert {name for name, limit in limits.items() if limit["lowerable"]} == LOWERABLE
     assert {limit["unit"] for limit in limits.values()} <= {
         *("seconds", "bytes", "days", "hours", "characters", "levels"),
-        *("calls", "runs", "checks", "keys", "notifications", "agents"),
+        *("calls", "runs", "checks", "keys", "notifications", "agents", "tokens", "recipients", "rows", "secrets"),
     }
     assert (limits["json_depth"]["value"], limits["json_depth"]["setting"]) == (64, None)
 
