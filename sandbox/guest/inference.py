@@ -9,7 +9,8 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-SERVICES = frozenset({"http", "llm", "kv", "db", "email", "notify", "agents", "secrets"})
+from sandbox.guest.services import SERVICES
+
 _HTTP_METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 _DB_VERBS = frozenset({"select", "insert", "update", "delete"})
 _HOST = re.compile(r"[a-z0-9.-]+")

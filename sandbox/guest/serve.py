@@ -14,7 +14,8 @@ from sandbox.guest.check import check
 from sandbox.guest.language import AGENT_FILE, Language, finish_log
 from sandbox.guest.probe import probe
 from sandbox.guest.results import NotJson, to_json
-from sandbox.guest.services import Services, asker
+from sandbox.guest.services import Services
+from sandbox.guest.services.asking import asker
 
 
 class OutputTooLarge(Exception):

@@ -2,21 +2,13 @@
 
 from typing import Final
 
-from sandbox.guest.services import SERVICES
-
-
-def _service(name: str, advice: str) -> str:
-    """The advice, where there is such a service."""
-    return advice if name in SERVICES else f"Agents have no way to it here: the services are {', '.join(SERVICES)}."
-
-
 _CONTAINER = 'All of Python is for engine = "container", on hosts that have that engine.'
-_HTTP = _service("http", "Use services.http.get(url, ...).")
-_LLM = _service("llm", "Use services.llm.complete(prompt).")
-_DB = _service("db", "Use services.db.")
+_HTTP = "Use services.http.get(url, ...)."
+_LLM = "Use services.llm.complete(prompt)."
+_DB = "Use services.db."
 _FILES = "Agents have no files. Use services.kv to keep values, io.StringIO for text in memory."
 _LOG = "Use print(...): it is the agent's log."
-_SECRETS = "Agents have no environment. Take an input. " + _service("secrets", "Or use services.secrets.ref(name).")
+_SECRETS = "Agents have no environment. Take an input. " + "Or use services.secrets.ref(name)."
 _ASYNC = "Write plain functions: calls of services wait by themselves."
 _ATTRIBUTES = "Write a lambda, such as lambda item: item.name."
 
@@ -33,7 +25,7 @@ MODULES: Final = {
     "psycopg": _DB,
     "requests": _HTTP,
     "shutil": _FILES,
-    "smtplib": _service("email", "Use services.email.send(to, subject, text)."),
+    "smtplib": "Use services.email.send(to, subject, text).",
     "sqlite3": "Use services.kv.",
     "supabase": _DB,
     "sys": "Agents have no interpreter to talk to. Use print, inputs and exceptions.",

@@ -54,7 +54,7 @@ def test_a_service_that_does_not_exist_is_refused_with_its_place() -> None:
     (problem,) = found["problems"]
     assert (problem["line"], problem["column"], problem["code"]) == (2, 11, "service_not_available")
     assert "'weather'" in problem["message"]
-    assert "kv, notify" in problem["hint"]
+    assert "kv, db, email, notify" in problem["hint"]
 
 
 def test_check_is_deterministic_json() -> None:

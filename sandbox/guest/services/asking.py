@@ -1,0 +1,40 @@
+"""The one way out of a guest: a call, its reply, and the exceptions that a reply can raise."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.guest.channel import Channel
+
+
+class CapabilityDenied(PermissionError):
+    """The agent's manifest does not allow this call. The message says exactly what to add to it."""
+
+
+class ServiceError(RuntimeError):
+    """The service could not do it: the message says why, and whether to try again."""
+
+
+_ERRORS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (CapabilityDenied, ServiceError, ValueError, TypeError, KeyError, TimeoutError)
+}
+
+Ask = Callable[[str, str, dict[str, Any]], Any]
+
+
+def asker(channel: Channel) -> Ask:
+    """Sends a call, waits for its reply, returns the result or raises what the broker said."""
+
+    def ask(service: str, action: str, args: dict[str, Any]) -> Any:
+        try:
+            channel.send({"kind": "call", "service": service, "action": action, "args": args})
+        except RecursionError:
+            raise ValueError(f"an argument of {service}.{action} is nested too deeply") from None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"an argument of {service}.{action} is not JSON: {error}") from None
+        reply = channel.receive()
+        refusal = reply.get("error")
+        if refusal is not None:
+            raise _ERRORS.get(refusal["type"], ServiceError)(refusal["message"])
+        return reply.get("result")
+
+    return ask

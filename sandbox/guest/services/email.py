@@ -1,0 +1,15 @@
+"""`services.email` as an agent sees it."""
+
+from sandbox.guest.services.asking import Ask
+
+
+class Email:
+    """E-mail, to those whom the manifest and the operator allow."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def send(self, to: str | list[str], subject: str, text: str, html: str | None = None) -> dict[str, str]:
+        """Send one message. "me" is the owner's own address. Its id comes back as {"message_id": ...}."""
+        args = {"to": to, "subject": subject, "text": text, "html": html}
+        return dict(self._ask("email", "send", args))

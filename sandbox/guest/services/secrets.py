@@ -1,0 +1,47 @@
+"""`services.secrets` as an agent sees it: names, never values."""
+
+from typing import Any
+
+from sandbox.guest.services.asking import Ask
+
+
+class Secret:
+    """Stands for a secret in a header of `http`, alone or added to text: "Bearer " + ref. The value is never here."""
+
+    def __init__(self, parts: tuple[str | dict[str, str], ...]) -> None:
+        self._parts = parts
+
+    def __add__(self, other: Any) -> "Secret":
+        return Secret((*self._parts, *_parts(other)))
+
+    def __radd__(self, other: Any) -> "Secret":
+        return Secret((*_parts(other), *self._parts))
+
+    def __str__(self) -> str:
+        return "".join(part if isinstance(part, str) else f"<secret {part['secret']}>" for part in self._parts)
+
+    __repr__ = __str__
+
+
+class Secrets:
+    """The owner's secrets, by name."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def ref(self, name: str) -> Secret:
+        """A handle for a header of `http`: headers={"Authorization": "Bearer " + services.secrets.ref("KEY")}."""
+        return Secret(({"secret": self._ask("secrets", "ref", {"name": name})["secret"]},))
+
+
+def header_value(value: Any) -> Any:
+    """A header's value for the wire: text as it is, a secret as its parts."""
+    return list(value._parts) if isinstance(value, Secret) else value
+
+
+def _parts(value: Any) -> tuple[str | dict[str, str], ...]:
+    if isinstance(value, Secret):
+        return value._parts
+    if isinstance(value, str):
+        return (value,)
+    raise TypeError("a secret can be added to text only")
