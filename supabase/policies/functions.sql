@@ -5,7 +5,7 @@ revoke all on all functions in schema agenthost, agenthost_private from public, 
 grant execute on function
   agenthost.begin_run, agenthost.finish_run, agenthost.recorded_run,
   agenthost.kv_get, agenthost.kv_set, agenthost.kv_increment, agenthost.kv_delete, agenthost.kv_list,
-  agenthost.take_quota, agenthost.schema_version, agenthost.uuid_v7
+  agenthost.put_secret, agenthost.take_quota, agenthost.schema_version, agenthost.uuid_v7
 to authenticated;
 
 -- What the functions above and the check constraints call in the caller's name; the schema is not exposed over REST.

@@ -20,6 +20,7 @@ VERBS = {
     "run_effects": {"select", "insert"},
     "agent_kv": {"select", "insert", "update", "delete"},
     "agent_notifications": {"select", "insert", "update", "delete"},
+    "user_secrets": {"select", "insert", "update", "delete"},
 }
 """Every table, and what its owner may do by plain verbs. A new table fails the tests until it stands here."""
 
@@ -30,6 +31,7 @@ CHANGE: dict[str, Row] = {
     "run_effects": {"result": "changed"},
     "agent_kv": {"value": "changed"},
     "agent_notifications": {"read": True},
+    "user_secrets": {"ciphertext": "changed"},
 }
 """An update of each table."""
 
@@ -41,6 +43,7 @@ async def furnish(database: Database, caller: Caller) -> None:
     await begin(database, caller)
     await database.call(caller, "kv_set", p_agent_id=agent["id"], p_key="k", p_value={"secret": str(caller.user_id)})
     await database.insert(caller, "agent_notifications", [{"title": "hello", "agent_id": agent["id"]}])
+    await database.call(caller, "put_secret", p_name="KEY", p_hosts=["api.example.com"], p_ciphertext="k:x")
     await database.call(caller, "take_quota", p_name="checks", p_amount=1, p_limit=9)
 
 
@@ -60,6 +63,7 @@ def fresh(table: str, caller: Caller, agent_id: str, run_id: str) -> Row:
         "run_effects": {**EFFECT, "run_id": run_id, "seq": 7},
         "agent_kv": {"agent_id": agent_id, "key": f"k{uuid4()}", "value": 1},
         "agent_notifications": {"title": "hello"},
+        "user_secrets": {"name": f"S{uuid4().hex.upper()}", "hosts": ["a.example.com"], "ciphertext": "k:y"},
     }
     return mine | rows[table]
 

@@ -15,6 +15,7 @@ CALLABLE = {
     "kv_increment",
     "kv_delete",
     "kv_list",
+    "put_secret",
     "take_quota",
     "schema_version",
     "uuid_v7",

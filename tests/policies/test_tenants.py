@@ -145,12 +145,14 @@ async def test_the_role_anon_is_refused(cloned: Addresses, table: str) -> None:
         ("agent_notifications", "content"),
         ("agent_notifications", "priority"),
         ("agent_notifications", "actions"),
+        ("user_secrets", "hosts"),
+        ("user_secrets", "ciphertext"),
     ],
 )
 async def test_sql_in_a_text_field_is_data(database: Database, ada: Caller, table: str, column: str) -> None:
     text: Any = ANY_TEXT
     value = {"x": [text, {text: text}]} if column in ("agent_config", "origin") else text
-    value = [value] if column == "actions" else value
+    value = [value] if column in ("actions", "hosts") else value
     row = fresh(table, ada, *await of(database, ada)) | {column: value}
     [stored] = await database.insert(ada, table, [row])
     assert stored[column] == value
@@ -172,8 +174,9 @@ async def test_every_text_column_that_a_user_may_write_is_tested(cloned: Address
             "format('agenthost.%I', table_name)::regclass, column_name, 'insert')"
         )
         written = set(await found.fetchall())
-    # Names of agents and their kind are bound to a pattern; a status is one of a list.
-    assert written - set(mark.args[1]) == {("agents", "agent_name"), ("agents", "kind"), ("runs", "status")}
+    # Names of agents and secrets and their kind are bound to a pattern; a status is one of a list.
+    bound = {("agents", "agent_name"), ("agents", "kind"), ("runs", "status"), ("user_secrets", "name")}
+    assert written - set(mark.args[1]) == bound
 
 
 async def test_a_forged_run_changes_nothing_for_anybody_else(database: Database, ada: Caller, bob: Caller) -> None:
