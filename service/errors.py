@@ -53,6 +53,9 @@ ERRORS: Mapping[str, ErrorKind] = {
     "engine_not_supported": ErrorKind(422, "No such engine here", "GET /ready lists the engines of this host."),
     "agent_invalid": ErrorKind(422, "The stored agent is not valid", "Correct it with PATCH /agents/{agent_name}."),
     "model_not_configured": ErrorKind(503, "No model is configured", "Send the code as agent_config."),
+    # Secrets
+    "secret_not_found": ErrorKind(404, "No such secret", "GET /secrets lists the names of your secrets."),
+    "too_many_secrets": ErrorKind(409, "You have as many secrets as you may", "DELETE one that no agent needs."),
     # Runs: before any code of the agent ran
     "run_not_found": ErrorKind(404, "No such run", "GET /runs lists your runs."),
     "run_in_progress": ErrorKind(409, "The run is still going on", "GET /runs/{run_id} shows its state."),

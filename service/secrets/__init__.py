@@ -1,0 +1,1 @@
+"""Secrets of users: values go in, sealed, and never come out; names and hosts do."""
