@@ -1,14 +1,16 @@
 """`services.secrets` as an agent sees it: names, never values."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox.guest.services.asking import Ask
+
+Part = str | dict[str, str]
 
 
 class Secret:
     """Stands for a secret in a header of `http`, alone or added to text: "Bearer " + ref. The value is never here."""
 
-    def __init__(self, parts: tuple[str | dict[str, str], ...]) -> None:
+    def __init__(self, parts: tuple[Part, ...]) -> None:
         self._parts = parts
 
     def __add__(self, other: Any) -> "Secret":
@@ -22,6 +24,10 @@ class Secret:
 
     __repr__ = __str__
 
+    def __format__(self, spec: str) -> NoReturn:
+        """Of an f-string `http` would see nothing but text, and send the placeholder."""
+        raise TypeError('a secret cannot be put into a text: pass "Bearer " + ref as the header')
+
 
 class Secrets:
     """The owner's secrets, by name."""
@@ -30,7 +36,8 @@ class Secrets:
         self._ask = ask
 
     def ref(self, name: str) -> Secret:
-        """A handle for a header of `http`: headers={"Authorization": "Bearer " + services.secrets.ref("KEY")}."""
+        """A handle for a header of `http`: headers={"Authorization": "Bearer " + services.secrets.ref("KEY")}. It is
+        sent only to hosts that the secret is bound to, and printed as <secret KEY>."""
         return Secret(({"secret": self._ask("secrets", "ref", {"name": name})["secret"]},))
 
 
@@ -39,9 +46,9 @@ def header_value(value: Any) -> Any:
     return list(value._parts) if isinstance(value, Secret) else value
 
 
-def _parts(value: Any) -> tuple[str | dict[str, str], ...]:
+def _parts(value: Any) -> tuple[Part, ...]:
     if isinstance(value, Secret):
         return value._parts
     if isinstance(value, str):
         return (value,)
-    raise TypeError("a secret can be added to text only")
+    raise TypeError(f"a secret can be added to text, not to {type(value).__name__}")
