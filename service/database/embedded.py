@@ -25,7 +25,7 @@ from service.database.embedded_directory import (
 from service.database.embedded_process import Place, end, last_words, spawn
 from service.database.gateway import DatabaseUnavailable, DatabaseUnfit
 from service.database.launch import NO_NAMESPACES
-from service.database.postgres import connect
+from service.database.transactions import connect
 
 MAJOR: Final = "18"
 OWNER: Final = "agenthost_owner"

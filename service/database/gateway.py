@@ -15,6 +15,8 @@ from service.auth import Caller
 Row = dict[str, Any]
 Where = Mapping[str, Any]
 """{column: value} for equality, or {column: {op: value}} with op one of eq neq lt lte gt gte in is like."""
+Order = str | Sequence[str]
+"""A column, with " desc" behind it for descending; or several."""
 
 
 class DatabaseError(Exception):
@@ -73,10 +75,10 @@ class Database(Protocol):
         *,
         columns: Sequence[str] | None = None,
         where: Where | None = None,
-        order: str | None = None,
+        order: Order | None = None,
         limit: int | None = None,
     ) -> list[Row]:
-        """Rows that the caller's policies let them see. `order` is a column, with " desc" behind it for descending."""
+        """Rows that the caller's policies let them see."""
         ...
 
     async def insert(self, caller: Caller, table: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -1,17 +1,10 @@
-"""The port over a Postgres connection. Every verb is one transaction in one round trip: role and claims, the statement,
-commit. No statement runs without a caller's role, and the login itself may do nothing."""
+"""The port over Postgres itself. Every verb is one transaction in one round trip, as the caller."""
 
-import asyncio
-import json
-import select as selecting
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
-from psycopg.pq import ConnStatus, TransactionStatus
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from service.auth import Caller
 from service.database import statements
@@ -23,42 +16,13 @@ from service.database.gateway import (
     DatabaseUnfit,
     Forbidden,
     Invalid,
+    Order,
     Row,
     Where,
 )
 from service.database.json_text import decode
 from service.database.migrations import newest_migration
-from service.database.pipeline import exchange
-
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-
-STATEMENT_SECONDS: Final = 5
-ANSWER_SECONDS: Final = STATEMENT_SECONDS + 1.0
-"""For a server that does not end the statement in time, because it hangs or the network to it is gone."""
-WAIT_SECONDS: Final = 5.0
-
-# Over TCP a lost network is noticed also while nobody waits for an answer.
-_LINK: Final[Mapping[str, Any]] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 6000,
-}
-
-# What PostgREST sets too. Transaction-local, so that it is safe behind a pooler that lends connections per transaction.
-_BECOME: Final = (
-    sql.SQL(
-        "select set_config('search_path', '', true), set_config('TimeZone', 'UTC', true), "
-        "set_config('statement_timeout', {}, true), set_config('request.jwt.claims', %s, true), "
-        "set_config('role', 'authenticated', true)"
-    )
-    .format(sql.Literal(f"{STATEMENT_SECONDS}s"))
-    .as_bytes(None)
-)
-_BEGIN: Final = (b"begin", ())
-_COMMIT: Final = (b"commit", ())
-_ROLLBACK: Final = (b"rollback", ())
+from service.database.transactions import WAIT_SECONDS, Transactions, becoming, claims_of, connect
 
 _LOGIN: Final = """
 select
@@ -86,32 +50,18 @@ class PostgresDatabase:
 
     def __init__(self, dsn: str, *, pool_size: int = 10, wait_seconds: float = WAIT_SECONDS) -> None:
         self._dsn = dsn
-        self._pool_size = pool_size
-        self._wait_seconds = wait_seconds
         self._functions: Mapping[str, Mapping[str, str]] = {}
-        self._pool: AsyncConnectionPool[Connection] | None = None
+        self._transactions = Transactions(
+            dsn, become=becoming(), name="agenthost", pool_size=pool_size, wait_seconds=wait_seconds
+        )
 
     async def start(self) -> None:
         """Raises DatabaseUnfit for a login or a schema that the host must not serve with."""
         await self._examine()
-        self._pool = AsyncConnectionPool(
-            self._dsn,
-            connection_class=psycopg.AsyncConnection[tuple[Any, ...]],
-            kwargs={"autocommit": True, "prepare_threshold": None, **_LINK},
-            min_size=1,
-            max_size=self._pool_size,
-            max_waiting=1000,
-            timeout=self._wait_seconds,
-            reconnect_timeout=5.0,
-            name="agenthost",
-            open=False,
-        )
-        await self._pool.open(wait=False)
+        await self._transactions.start()
 
     async def stop(self) -> None:
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.close()
+        await self._transactions.stop()
 
     async def status(self) -> DatabaseStatus:
         query = statements.call("schema_version", {}, {})
@@ -132,7 +82,7 @@ class PostgresDatabase:
         *,
         columns: Sequence[str] | None = None,
         where: Where | None = None,
-        order: str | None = None,
+        order: Order | None = None,
         limit: int | None = None,
     ) -> list[Row]:
         return await self._rows(caller, statements.select(table, columns, where, order, limit))
@@ -150,53 +100,18 @@ class PostgresDatabase:
         if function not in self._functions:
             raise ValueError(f"no such function: {function!r}")
         statement = statements.call(function, self._functions[function], arguments)
-        text = await self._transact(_claims(caller), statement)
+        text = await self._transact(claims_of(caller), statement)
         return None if text is None else decode(text)
 
     async def _rows(self, caller: Caller, statement: statements.Statement) -> list[Row]:
-        rows: list[Row] = decode(await self._transact(_claims(caller), statement))
+        rows: list[Row] = decode(await self._transact(claims_of(caller), statement))
         return rows
 
     async def _transact(self, claims: str, statement: statements.Statement) -> Any:
         try:
-            try:
-                return await self._once(claims, statement)
-            except psycopg.OperationalError as error:
-                # Once sent, only a read may be sent again: nobody knows whether a write has happened.
-                if not statement.reads or error.sqlstate not in (None, *_GOING_AWAY):
-                    raise
-                return await self._once(claims, statement)
+            return await self._transactions.one(claims, statement)
         except psycopg.Error as error:
             raise _translated(error) from error
-
-    async def _once(self, claims: str, statement: statements.Statement) -> Any:
-        pool, connection = await self._live_connection()
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await _answer(connection, claims, statement)
-        except psycopg.Error:
-            raise
-        except BaseException as error:
-            # Cut off in between: what the connection is in the middle of is anyone's guess.
-            await connection.close()
-            if isinstance(error, TimeoutError):
-                raise DatabaseUnavailable("the database did not answer in time") from None
-            raise
-        finally:
-            await pool.putconn(connection)
-
-    async def _live_connection(self) -> tuple[AsyncConnectionPool[Connection], Connection]:
-        """One that has not died in the pool, so that what is sent on it is not lost before it arrives."""
-        pool = self._pool
-        if pool is None:
-            raise DatabaseUnavailable("the database has not been started")
-        deadline = time.monotonic() + self._wait_seconds
-        while True:
-            connection = await pool.getconn(timeout=deadline - time.monotonic())
-            if _is_alive(connection):
-                return pool, connection
-            await connection.close()
-            await pool.putconn(connection)
 
     async def _examine(self) -> None:
         try:
@@ -216,43 +131,6 @@ class PostgresDatabase:
             raise _translated(error) from error
         if version != newest_migration():
             raise DatabaseUnfit(_other_schema(version))
-
-
-async def _answer(connection: Connection, claims: str, statement: statements.Statement) -> str | None:
-    query = (statement.query, statement.parameters)
-    try:
-        answer = (await exchange(connection, [_BEGIN, (_BECOME, (claims,)), query, _COMMIT]))[2]
-    except psycopg.Error:
-        if connection.pgconn.transaction_status == TransactionStatus.INERROR:
-            await exchange(connection, [_ROLLBACK])
-        raise
-    text = answer.get_value(0, 0) if answer.ntuples else None
-    return None if text is None else text.decode()
-
-
-async def connect(dsn: str) -> Connection:
-    """A connection of its own, in autocommit, for what is not a caller's."""
-    return await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=None, **_LINK)
-
-
-def _claims(caller: Caller) -> str:
-    return json.dumps({**caller.claims, "sub": str(caller.user_id), "role": "authenticated"})
-
-
-def _is_alive(connection: Connection) -> bool:
-    """A healthy idle connection has nothing to read; one whose server has gone has an end of file, or last words."""
-    pgconn = connection.pgconn
-    if pgconn.status != ConnStatus.OK:
-        return False
-    poll = selecting.poll()
-    poll.register(pgconn.socket, selecting.POLLIN | selecting.POLLERR | selecting.POLLHUP)
-    if not poll.poll(0):
-        return True
-    try:
-        pgconn.consume_input()
-    except psycopg.Error:
-        return False
-    return pgconn.status == ConnStatus.OK and not poll.poll(0)
 
 
 def _require_powerless(  # in the order of _LOGIN
@@ -275,9 +153,6 @@ def _other_schema(version: str | None) -> str:
     if version is not None and version > newest_migration():
         return f"the database is at migration {version}, newer than this agenthost: upgrade agenthost"
     return f"the database is at migration {version}, not {newest_migration()}: run `agenthost migrate`"
-
-
-_GOING_AWAY: Final = ("57P01", "57P02", "57P03")
 
 
 def _translated(error: psycopg.Error) -> DatabaseError:

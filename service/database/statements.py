@@ -1,5 +1,5 @@
-"""The verbs of the port as SQL. Identifiers are checked and quoted, values are always parameters; each statement
-answers one JSON text, written by Postgres as PostgREST would write it."""
+"""The verbs as SQL, on tables of agenthost or of its users. Identifiers are checked and quoted, values are always
+parameters; each statement answers one JSON text, written by Postgres as PostgREST would write it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,15 @@ from uuid import UUID
 
 from psycopg import sql
 
-from service.database.gateway import Where
+from service.database.gateway import Order, Where
 from service.database.json_text import encode
 
 SCHEMA: Final = "agenthost"
 _PLAIN_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OPERATORS: Final = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "like": "like"}
 _IS: Final = {None: "is null", True: "is true", False: "is false"}
+_NULL: Final = {"eq": "is null", "neq": "is not null"}
+"""Nothing equals SQL's null: what equality with None asks for is said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +32,71 @@ class Statement:
     reads: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that a statement may answer. Past it the statement fails whole, and changes nothing: with undefined
+    object, since no session has the parameter TOO_MANY_ROWS or TOO_MANY_BYTES that it then asks for."""
+
+    rows: int
+    bytes: int
+
+
+TOO_MANY_ROWS: Final = "agenthost.too_many_rows"
+TOO_MANY_BYTES: Final = "agenthost.too_many_bytes"
+
+
 def select(
-    table: str, columns: Sequence[str] | None, where: Where | None, order: str | None, limit: int | None
+    table: str,
+    columns: Sequence[str] | None,
+    where: Where | None,
+    order: Order | None,
+    limit: int | None,
+    *,
+    schema: str = SCHEMA,
+    bounds: Bounds | None = None,
 ) -> Statement:
     condition, parameters = _where(where or {})
     chosen = sql.SQL(", ").join(map(_name, columns)) if columns is not None else sql.SQL("*")
-    query = sql.SQL("select coalesce(json_agg(found), '[]')::text from (select {} from {}{}{}{}) as found").format(
-        chosen, _table(table), condition, _order(order), _limit(limit)
+    if limit is None and bounds is not None:
+        limit = bounds.rows + 1
+    query = sql.SQL("select {} from {}{}{}{}").format(
+        chosen, _in_schema(schema, table), condition, _order(order), _limit(limit)
     )
-    return Statement(query.as_bytes(None), parameters, reads=True)
+    return Statement(_answer(query, bounds), parameters, reads=True)
 
 
-def insert(table: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
+def insert(
+    table: str, rows: Sequence[Mapping[str, Any]], *, schema: str = SCHEMA, bounds: Bounds | None = None
+) -> Statement:
     columns = list(rows[0])
     if not columns or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("rows of one insert have the same columns, at least one")
     names = sql.SQL(", ").join(map(_name, columns))
+    target = _in_schema(schema, table)
     query = sql.SQL("insert into {} ({}) select {} from json_populate_recordset(null::{}, %s) returning *").format(
-        _table(table), names, names, _table(table)
+        target, names, names, target
     )
-    return Statement(_returning(query), (encode(list(rows)),))
+    return Statement(_answer(query, bounds), (encode(list(rows)),))
 
 
-def update(table: str, values: Mapping[str, Any], where: Where) -> Statement:
+def update(
+    table: str, values: Mapping[str, Any], where: Where, *, schema: str = SCHEMA, bounds: Bounds | None = None
+) -> Statement:
     if not values:
         raise ValueError("an update needs values")
     condition, parameters = _where(where, required=True, of="row")
     assignments = sql.SQL(", ").join(sql.SQL("{0} = new.{0}").format(_name(column)) for column in values)
+    target = _in_schema(schema, table)
     query = sql.SQL("update {} as row set {} from json_populate_record(null::{}, %s) as new{} returning row.*").format(
-        _table(table), assignments, _table(table), condition
+        target, assignments, target, condition
     )
-    return Statement(_returning(query), (encode(dict(values)), *parameters))
+    return Statement(_answer(query, bounds), (encode(dict(values)), *parameters))
 
 
-def delete(table: str, where: Where) -> Statement:
+def delete(table: str, where: Where, *, schema: str = SCHEMA, bounds: Bounds | None = None) -> Statement:
     condition, parameters = _where(where, required=True)
-    query = sql.SQL("delete from {} as row{} returning row.*").format(_table(table), condition)
-    return Statement(_returning(query), parameters)
+    query = sql.SQL("delete from {} as row{} returning row.*").format(_in_schema(schema, table), condition)
+    return Statement(_answer(query, bounds), parameters)
 
 
 def call(function: str, types: Mapping[str, str], arguments: Mapping[str, Any]) -> Statement:
@@ -81,14 +111,22 @@ def call(function: str, types: Mapping[str, str], arguments: Mapping[str, Any]) 
 def _call(function: str, arguments: tuple[str, ...]) -> bytes:
     """Composed once for all: every run makes two calls, and their text never changes."""
     named = [sql.SQL("{} => %s").format(_name(name)) for name in arguments]
-    query = sql.SQL("select to_json({}({}))::text").format(_table(function), sql.SQL(", ").join(named))
+    query = sql.SQL("select to_json({}({}))::text").format(_in_schema(SCHEMA, function), sql.SQL(", ").join(named))
     return query.as_bytes(None)
 
 
-def _returning(query: sql.Composed) -> bytes:
-    return (
-        sql.SQL("with done as ({}) select coalesce(json_agg(done), '[]')::text from done").format(query).as_bytes(None)
-    )
+def _answer(query: sql.Composed, bounds: Bounds | None) -> bytes:
+    """All the rows of `query` as one text. `done.*` is the row also where a column is named `done`."""
+    if bounds is None:
+        whole = sql.SQL("with done as ({}) select coalesce(json_agg(done.*), '[]')::text from done").format(query)
+    else:
+        whole = sql.SQL(
+            "with done as ({}), "
+            "answer as (select count(*) as n, coalesce(json_agg(done.*), '[]')::text as written from done) "
+            "select case when n > {} then current_setting({}) when octet_length(written) > {} then current_setting({}) "
+            "else written end from answer"
+        ).format(query, *map(sql.Literal, (bounds.rows, TOO_MANY_ROWS, bounds.bytes, TOO_MANY_BYTES)))
+    return whole.as_bytes(None)
 
 
 def _name(name: str) -> sql.Identifier:
@@ -97,17 +135,22 @@ def _name(name: str) -> sql.Identifier:
     return sql.Identifier(name)
 
 
-def _table(name: str) -> sql.Composed:
-    return sql.SQL("{}.{}").format(sql.Identifier(SCHEMA), _name(name))
+def _in_schema(schema: str, name: str) -> sql.Composed:
+    return sql.SQL("{}.{}").format(_name(schema), _name(name))
 
 
-def _order(order: str | None) -> sql.Composable:
-    if order is None:
+def _order(order: Order | None) -> sql.Composable:
+    each = [order] if isinstance(order, str) else order or ()
+    if not each:
         return sql.SQL("")
+    return sql.SQL(" order by {}").format(sql.SQL(", ").join(map(_ordered_by, each)))
+
+
+def _ordered_by(order: str) -> sql.Composable:
     column, _, direction = order.partition(" ")
     if direction not in ("", "asc", "desc"):
         raise ValueError(f"not an order: {order!r}")
-    return sql.SQL(" order by {}{}").format(_name(column), sql.SQL(" desc" if direction == "desc" else ""))
+    return sql.SQL("{}{}").format(_name(column), sql.SQL(" desc" if direction == "desc" else ""))
 
 
 def _limit(limit: int | None) -> sql.Composable:
@@ -125,7 +168,7 @@ def _where(
     terms: list[sql.Composable] = []
     parameters: list[str | None] = []
     for column, wanted in where.items():
-        operations = wanted if isinstance(wanted, Mapping) else {"is" if wanted is None else "eq": wanted}
+        operations = wanted if isinstance(wanted, Mapping) else {"eq": wanted}
         for operator, value in operations.items():
             named = _name(column) if of is None else sql.SQL("{}.{}").format(_name(of), _name(column))
             term, values = _term(named, operator, value)
@@ -139,6 +182,8 @@ def _where(
 
 
 def _term(column: sql.Composable, operator: str, value: Any) -> tuple[sql.Composable, list[str | None]]:
+    if value is None and operator in _NULL:
+        return sql.SQL("{} {}").format(column, sql.SQL(_NULL[operator])), []
     if operator == "is":
         if value not in (None, True, False):
             raise ValueError("`is` compares with None, True or False")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from service.database.gateway import DatabaseUnavailable
-from service.database.postgres import ANSWER_SECONDS, WAIT_SECONDS, PostgresDatabase
+from service.database.postgres import PostgresDatabase
+from service.database.transactions import ANSWER_SECONDS, WAIT_SECONDS
 from tests.postgres import Addresses, Server, someone
 
 

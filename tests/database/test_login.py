@@ -82,8 +82,9 @@ async def test_role_and_claims_end_with_the_transaction(cloned: Addresses) -> No
     await one.start()
     try:
         await one.select(someone(), "agents")
-        assert one._pool is not None
-        async with one._pool.connection() as raw:
+        pool = one._transactions._pool
+        assert pool is not None
+        async with pool.connection() as raw:
             settings = "select current_user, current_setting('request.jwt.claims', true), current_setting('role')"
             user, claims, role = await (await raw.execute(settings)).fetchone() or ()
             assert (user, claims or "", role) == ("agenthost_api", "", "none")
