@@ -26,6 +26,7 @@ from service.local import ISSUER, LocalIdentity, local_secret_key
 from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
+from service.outside.outside import Outside
 from service.problem_docs import finish_openapi
 from service.runs.routes import router as runs_router
 from service.runs.signature import RecordSigner
@@ -50,6 +51,7 @@ class Given:
     verifier: TokenVerifier | None = None
     capabilities: Registry | None = None
     signer: RecordSigner | None = None
+    outside: Outside | None = None
 
 
 def create_app(
@@ -60,9 +62,17 @@ def create_app(
     verifier: TokenVerifier | None = None,
     capabilities: Registry | None = None,
     signer: RecordSigner | None = None,
+    outside: Outside | None = None,
 ) -> FastAPI:
     """The application. Its lifespan starts the parts, given or made, and raises CannotStart when one refuses."""
-    given = Given(database=database, engines=engines, verifier=verifier, capabilities=capabilities, signer=signer)
+    given = Given(
+        database=database,
+        engines=engines,
+        verifier=verifier,
+        capabilities=capabilities,
+        signer=signer,
+        outside=outside,
+    )
     in_flight = InFlight()
 
     @asynccontextmanager
@@ -121,8 +131,14 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         verifier=given.verifier or verifier,
         capabilities=given.capabilities or standard_registry(),
         signer=given.signer or RecordSigner(_secret_keys(settings)),
+        outside=given.outside or outside_of(settings),
         identity=identity,
     )
+
+
+def outside_of(settings: Settings) -> Outside:
+    """What live services act with, as far as it is configured."""
+    return Outside()
 
 
 async def _start(part: Database | Engine | RemoteKeys, stack: AsyncExitStack) -> None:

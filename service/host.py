@@ -12,6 +12,7 @@ from service.auth import TokenVerifier
 from service.capabilities.registry import Registry
 from service.database.gateway import Database
 from service.local import LocalIdentity
+from service.outside.outside import Outside
 from service.runs.signature import RecordSigner
 from service.settings import Settings
 
@@ -26,6 +27,7 @@ class Host:
     verifier: TokenVerifier
     capabilities: Registry
     signer: RecordSigner
+    outside: Outside
     checks: CheckLine = field(default_factory=CheckLine)
     identity: LocalIdentity | None = None
     """Signs the tokens of local users; None where an identity provider is configured."""

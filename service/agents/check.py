@@ -12,7 +12,7 @@ from sandbox.job import Checked, Engine
 from sandbox.limits import Limits
 from service.agents.line import CheckLine
 from service.agents.models import AgentConfig, AgentLimits, CapabilitiesSource, ConfigOptions, parsed
-from service.capabilities.manifest import Manifest, manifest_of
+from service.capabilities.manifest import Manifest, manifest_of, split_proposal
 from service.errors import ApiError
 from service.host import Host
 
@@ -21,20 +21,25 @@ DEFAULT_ENGINE: Final = "restricted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """An agent's config that passed its check. `config` is as it was given, the rest is what is in force."""
+    """An agent's config that passed its check. `config` is as it was given, the rest is what is in force; `proposed`
+    is what its code also asks for and its owner has not accepted."""
 
     config: AgentConfig
     engine: Engine
     checked: Checked
     manifest: Manifest
+    proposed: Manifest
     capabilities_source: CapabilitiesSource
     wanted: AgentLimits | None
     limits: Limits
 
 
-async def examine(host: Host, user_id: UUID, config: AgentConfig) -> Definition:
-    """Check a config. Raises ApiError (`code_too_large`, `code_refused`, `engine_not_supported`, `validation_failed`)
-    when it may not run, TooManyChecks or SandboxUnavailable when it cannot be checked now."""
+async def examine(host: Host, user_id: UUID, config: AgentConfig, *, proposes: bool = False) -> Definition:
+    """Check a config; with `proposes` a model wrote the code, which then grants itself next to nothing.
+
+    Raises ApiError (`code_too_large`, `code_refused`, `engine_not_supported`, `validation_failed`) when it may not run,
+    TooManyChecks or SandboxUnavailable when it cannot be checked now.
+    """
     limits = host.settings.sandbox_limits()
     size = len(config.code.encode())
     if size > limits.source_bytes:
@@ -45,13 +50,17 @@ async def examine(host: Host, user_id: UUID, config: AgentConfig) -> Definition:
     if config.engine is None and options.engine not in (None, engine.name):
         engine = _engine(host.engines, options.engine or DEFAULT_ENGINE)
         checked = await _checked(host.checks, engine, config.code, user_id)
-    given = config.capabilities or options.capabilities
+    given = config.capabilities or (None if proposes else options.capabilities)
+    manifest, proposed = given or options.capabilities or manifest_of(checked.inferred), Manifest()
+    if proposes and given is None:
+        manifest, proposed = split_proposal(manifest)
     wanted = config.limits or options.limits
     return Definition(
         config=config,
         engine=engine,
         checked=checked,
-        manifest=given or manifest_of(checked.inferred),
+        manifest=manifest,
+        proposed=proposed,
         capabilities_source="given" if given else "inferred",
         wanted=wanted,
         limits=limits.lowered(wanted.model_dump(exclude_none=True)) if wanted else limits,

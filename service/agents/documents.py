@@ -53,19 +53,25 @@ def added(before: Definition | ApiError, after: Definition | ApiError) -> list[s
     """The services that inferring again has added to an inferred manifest."""
     if isinstance(after, ApiError) or after.capabilities_source != "inferred":
         return []
-    had = {} if isinstance(before, ApiError) else before.manifest.shown()
-    return sorted(set(after.manifest.shown()) - set(had))
+    had = set() if isinstance(before, ApiError) else _asked_for(before)
+    return sorted(_asked_for(after) - had)
+
+
+def _asked_for(definition: Definition) -> set[str]:
+    return {*definition.manifest.shown(), *definition.proposed.shown()}
 
 
 def passed_check(definition: Definition) -> dict[str, Any]:
     in_force = _in_force(definition)
     ok = in_force.pop("valid")
+    del in_force["proposed"]  # code that is only checked was written by whoever sent it
     return {"ok": ok, **in_force, "description": definition.checked.description}
 
 
 def refused_check(error: ApiError, config: AgentConfig) -> dict[str, Any]:
     in_force = _nothing_in_force(error)
     ok = in_force.pop("valid")
+    del in_force["proposed"]
     return {"ok": ok, **in_force, "engine": config.engine or DEFAULT_ENGINE, "description": ""}
 
 
@@ -94,6 +100,7 @@ def _in_force(definition: Definition) -> dict[str, Any]:
         "input_schema": definition.checked.input_schema,
         "capabilities": definition.manifest.shown(),
         "capabilities_source": definition.capabilities_source,
+        "proposed": definition.proposed.shown(),
         "valid": True,
         "errors": [],
     }
@@ -107,6 +114,7 @@ def _nothing_in_force(error: ApiError) -> dict[str, Any]:
         "input_schema": {},
         "capabilities": {},
         "capabilities_source": "inferred",
+        "proposed": {},
         "valid": False,
         "errors": errors,
     }

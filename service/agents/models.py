@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from service.capabilities.fixtures import fixtures_of
 from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, fault
 from service.errors import ApiError, invalid_fields
@@ -46,10 +47,15 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _fixtures(value: dict[str, Any]) -> dict[str, Any]:
+    fixtures_of(value)
+    return value
+
+
 AgentName = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(_agent_name)]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), AfterValidator(_storable)]
 EngineName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,31}$")]
-Fixtures = Annotated[dict[str, Any], AfterValidator(_storable), AfterValidator(_small)]
+FixturesObject = Annotated[dict[str, Any], AfterValidator(_storable), AfterValidator(_small), AfterValidator(_fixtures)]
 
 
 class Closed(BaseModel):
@@ -75,7 +81,7 @@ class ConfigOptions(Closed):
     engine: EngineName | None = Field(None, description="Which engine runs it; by default 'restricted'.")
     capabilities: Manifest | None = Field(None, description="What it may ask for; inferred from the code when absent.")
     limits: AgentLimits | None = None
-    fixtures: Fixtures | None = Field(None, description="Answers for dry runs.")
+    fixtures: FixturesObject | None = Field(None, description="Answers for dry runs.")
 
 
 class AgentConfig(ConfigOptions):
@@ -97,6 +103,7 @@ class AgentChange(Closed):
 
     description: Description | None = None
     agent_config: dict[str, Any] | None = None
+    accept_capabilities: bool = Field(False, description="Put in force what is `proposed`.")
     instruction: Annotated[str, Field(min_length=1, max_length=MAX_DESCRIPTION_LENGTH)] | None = None
 
 
@@ -186,6 +193,9 @@ class AgentAnswer(AgentSummary):
     capabilities: dict[str, Any]
     capabilities_source: CapabilitiesSource
     capabilities_added: list[str] = Field(description="Services that a change of code added to an inferred manifest.")
+    proposed: dict[str, Any] = Field(
+        description="What generated code also asks for: usable in dry runs, denied live until `accept_capabilities`."
+    )
     valid: bool
     errors: list[dict[str, Any]]
 

@@ -109,7 +109,7 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
     change = body_with_config(AgentChange, await _body(request, host))
     if change.instruction is not None:
         raise _no_model("An instruction would be carried out by a model.")
-    if change.description is None and change.agent_config is None:
+    if change.description is None and change.agent_config is None and not change.accept_capabilities:
         raise ApiError("validation_failed", "There is nothing to change: give description, agent_config or both.")
     store = AgentStore(database=host.database, caller=caller)
     for _ in range(ATTEMPTS):
@@ -118,10 +118,14 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
         values: dict[str, Any] = {} if change.description is None else {"description": change.description}
         definition = await _examined(host, caller, agent)
         before = definition
-        if change.agent_config is not None:
-            config = parsed_config(_merged(agent.config, change.agent_config))
-            definition = await _defined(host, store, config)
-            values |= {"agent_config": _stored(config), "origin": {"how": "changed"}}
+        given = dict(change.agent_config or {})
+        if change.accept_capabilities and isinstance(definition, Definition) and "capabilities" not in given:
+            given["capabilities"] = definition.manifest.extended_by(definition.proposed).shown()
+        if given or change.agent_config is not None:
+            proposes = agent.proposes and "code" not in given
+            config = parsed_config(_merged(agent.config, given))
+            definition = await _defined(host, store, config, proposes=proposes)
+            values |= {"agent_config": _stored(config), "origin": _origin("changed", proposes)}
         changed = await store.change(agent, values)
         if changed is not None:
             added = documents.added(before, definition)
@@ -181,11 +185,12 @@ async def restore_agent_version(
         _require_match(request, agent)
         row = await store.version(agent, version)
         config = parsed_config(row["agent_config"])
-        definition = await _defined(host, store, config)
+        proposes = isinstance(row["origin"], dict) and row["origin"].get("proposes") is True
+        definition = await _defined(host, store, config, proposes=proposes)
         values = {
             "description": row["description"],
             "agent_config": _stored(config),
-            "origin": {"how": "restored", "version": row["version"]},
+            "origin": _origin("restored", proposes, version=row["version"]),
         }
         restored = await store.change(agent, values)
         if restored is not None:
@@ -200,10 +205,10 @@ async def _body(request: Request, host: Host) -> Any:
     return await read_json(request, settings.limit_body_bytes, seconds=settings.limit_body_seconds)
 
 
-async def _defined(host: Host, store: AgentStore, config: AgentConfig) -> Definition:
+async def _defined(host: Host, store: AgentStore, config: AgentConfig, *, proposes: bool = False) -> Definition:
     """A config that may be stored."""
     await store.take_check(host.settings.limit_checks_per_day)
-    definition = await examine(host, store.caller.user_id, config)
+    definition = await examine(host, store.caller.user_id, config, proposes=proposes)
     require_lower(host.settings.sandbox_limits(), definition)
     return definition
 
@@ -211,7 +216,7 @@ async def _defined(host: Host, store: AgentStore, config: AgentConfig) -> Defini
 async def _examined(host: Host, caller: Caller, agent: StoredAgent) -> Definition | ApiError:
     """What is in force of a stored agent, or why it may not run."""
     try:
-        return await examine(host, caller.user_id, parsed_config(agent.config))
+        return await examine(host, caller.user_id, parsed_config(agent.config), proposes=agent.proposes)
     except TooManyChecks:
         raise
     except ApiError as error:
@@ -220,6 +225,11 @@ async def _examined(host: Host, caller: Caller, agent: StoredAgent) -> Definitio
 
 def _stored(config: AgentConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_none=True)
+
+
+def _origin(how: str, proposes: bool, **more: Any) -> dict[str, Any]:
+    """Where a version comes from. Code that a model wrote goes on proposing until its owner writes the code."""
+    return {"how": how, **more} | ({"proposes": True} if proposes else {})
 
 
 def _merged(stored: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class StoredAgent:
     revision: int
     created_at: str
     updated_at: str
+    origin: Mapping[str, Any]
 
     @classmethod
     def from_row(cls, row: Row) -> "StoredAgent":
@@ -46,7 +47,13 @@ class StoredAgent:
             revision=int(row["revision"]),
             created_at=str(row["created_at"]),
             updated_at=str(row["updated_at"]),
+            origin=row["origin"] if isinstance(row.get("origin"), dict) else {},
         )
+
+    @property
+    def proposes(self) -> bool:
+        """Whether a model wrote the code: then what it asks for is in force only once its owner has accepted it."""
+        return self.origin.get("proposes") is True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

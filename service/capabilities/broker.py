@@ -1,19 +1,29 @@
 """The broker of one run: every call of a guest ends here, is decided here, and leaves one effect.
 
-Order: is there such an action, is the service granted, do the arguments fit, and only then a twin acts. The guest is
-hostile: what it sends is a claim, and what it gets back never holds a text of the host's own failures.
+Order: is there such an action, is the service granted, do the arguments fit, does the grant cover them, and only then
+a twin acts. The guest is hostile: what it sends is a claim, and what it gets back never holds a text of the host's own
+failures.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
 
 from sandbox.job import Call, EndRun, Reply
-from service.capabilities.capability import Arguments, Capability, GuestError, RunContext
-from service.capabilities.effects import Effect, call_hash, name_shown, shortened
+from service.capabilities.capability import (
+    Answer,
+    Arguments,
+    Capability,
+    DryContext,
+    GuestError,
+    LiveContext,
+    denied,
+)
+from service.capabilities.effects import Effect, Source, call_hash, name_shown, shortened
 from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, cleaned
 from service.capabilities.registry import Registry
@@ -24,6 +34,7 @@ log = structlog.get_logger("agenthost.broker")
 RECORDING_BYTES: Final = 1024 * 1024
 SHOWN_BYTES: Final = 8 * 1024 * 1024
 NOT_SHOWN: Final = "… (the effects of this run show enough)"
+_CUT_OFF: Final = Reply(error={"type": "ServiceError", "message": "the call was cut off; it may have had its effect"})
 _TYPE_PROBLEMS: Final = frozenset({"missing", "extra_forbidden"})
 
 
@@ -35,13 +46,19 @@ class Broker:
     """
 
     def __init__(
-        self, registry: Registry, manifest: Manifest, context: RunContext, *, test: bool, max_effects: int
+        self,
+        registry: Registry,
+        context: LiveContext | DryContext,
+        *,
+        proposed: Manifest | None = None,
+        on_effect: Callable[[Effect], None] | None = None,
     ) -> None:
+        """`proposed` is what a dry run may try before the owner accepts it; a live run gets nothing of it."""
         self._registry = registry
-        self._manifest = manifest
         self._context = context
-        self._test = test
-        self._max_effects = max_effects
+        self._test = isinstance(context, DryContext)
+        self._tried = context.manifest.extended_by(proposed) if self._test and proposed else context.manifest
+        self._on_effect = on_effect
         self._twins: dict[str, Any] = {}
         self._recording_bytes = 0
         self._shown_bytes = 0
@@ -51,35 +68,64 @@ class Broker:
 
     async def handle(self, call: Call) -> Reply:
         """The reply to one call. Raises EndRun past the limit of effects, DatabaseUnavailable when the host fails."""
-        if len(self.effects) >= self._max_effects:
-            raise EndRun("too_many_effects", f"The agent made more than {self._max_effects} calls, the limit of a run.")
-        began = time.monotonic()
-        granted = performed = False
-        reply = Reply(error={"type": "ServiceError", "message": "the call was cut off; it may have had its effect"})
+        budget = self._context.budget
+        if budget.effects >= budget.max_effects:
+            most = budget.max_effects
+            raise EndRun("too_many_effects", f"The agent made more than {most} calls, the limit of a run.")
+        budget.effects += 1
+        made = _Made(call)
         try:
-            capability = self._known(call)
-            self._require_granted(call)
-            granted = True
-            arguments = _validated(capability, call)
-            performed = not self._test or call.action in capability.reads
-            result = await getattr(self._twin(capability), call.action)(arguments)
-            reply = Reply(result=result)
+            made.reply = Reply(result=await self._answer(made))
         except GuestError as error:
-            performed = False
-            reply = Reply(error={"type": error.type_name, "message": error.message})
+            made.granted = made.granted and error.type_name != "CapabilityDenied"
+            made.performed, made.source = error.performed, None
+            made.reply = Reply(error={"type": error.type_name, "message": error.message})
         except DatabaseUnavailable as error:
             self.host_failure = error
             raise
         except DatabaseError as error:
-            performed = False
+            made.performed, made.source = False, None
             log.warning(
                 "call_refused", run_id=self._context.run_id, call=f"{call.service}.{call.action}", reason=str(error)
             )
             message = f"{call.service}.{call.action}: the database refused it; does the agent still exist?"
-            reply = Reply(error={"type": "ServiceError", "message": message})
+            made.reply = Reply(error={"type": "ServiceError", "message": message})
         finally:
-            self._record(call, reply, granted=granted, performed=performed, began=began)
-        return reply
+            self._record(made)
+        return made.reply
+
+    async def _answer(self, made: "_Made") -> Any:
+        call = made.call
+        capability = self._known(call)
+        self._require_granted(call, self._tried)
+        made.granted = self._context.manifest.grant(call.service) is not None
+        arguments = _validated(capability, call)
+        made.hash = call_hash(call.service, call.action, arguments.model_dump(mode="json"))
+        made.granted = self._is_in_force(capability, call, arguments)
+        if not made.granted:
+            self._require_permitted(capability, call, arguments, self._tried)
+        made.performed = not self._test or call.action in capability.reads
+        answer = await getattr(self._twin(capability), call.action)(arguments)
+        if isinstance(answer, Answer):
+            made.source = answer.source
+            return answer.result
+        made.source = "live" if made.performed else "simulated"
+        return answer
+
+    def _is_in_force(self, capability: Capability, call: Call, arguments: Arguments) -> bool:
+        """Whether a live run could make this call: what is only proposed can be tried in dry runs alone."""
+        try:
+            self._require_permitted(capability, call, arguments, self._context.manifest)
+        except GuestError:
+            if self._tried is self._context.manifest:
+                raise
+            return False
+        return True
+
+    def _require_permitted(self, capability: Capability, call: Call, arguments: Arguments, manifest: Manifest) -> None:
+        self._require_granted(call, manifest)
+        if capability.permit is not None:
+            capability.permit(manifest, call.action, arguments, self._context)
 
     def _known(self, call: Call) -> Capability:
         capability = self._registry.get(call.service)
@@ -93,40 +139,43 @@ class Broker:
             )
         return capability
 
-    def _require_granted(self, call: Call) -> None:
-        if self._manifest.grant(call.service) is None:
-            raise GuestError(
-                "CapabilityDenied",
+    def _require_granted(self, call: Call, manifest: Manifest) -> None:
+        if manifest.grant(call.service) is None:
+            raise denied(
                 f"the agent may not use {call.service}: add [capabilities.{call.service}] to its '# /// agent' block, "
-                f'or "{call.service}": {{}} to capabilities in its agent_config',
+                f'or "{call.service}": {{}} to capabilities in its agent_config'
             )
 
     def _twin(self, capability: Capability) -> Any:
         twin = self._twins.get(capability.name)
         if twin is None:
-            make = capability.dry_run if self._test else capability.live
-            twin = self._twins[capability.name] = make(self._context)
+            context = self._context
+            made = capability.dry_run(context) if isinstance(context, DryContext) else capability.live(context)
+            twin = self._twins[capability.name] = made
         return twin
 
-    def _record(self, call: Call, reply: Reply, *, granted: bool, performed: bool, began: float) -> None:
-        ended = time.monotonic()
+    def _record(self, made: "_Made") -> None:
+        call, reply = made.call, made.reply
         args = cleaned(dict(call.args))
+        ended = time.monotonic()
         answer = {"result": reply.result} if reply.error is None else {"error": dict(reply.error)}
-        self.effects.append(
-            Effect(
-                seq=len(self.effects) + 1,
-                service=name_shown(call.service),
-                action=name_shown(call.action),
-                args=self._shown(args),
-                granted=granted,
-                performed=performed,
-                result=self._shown(reply.result if reply.error is None else answer),
-                at_ms=round((began - self._started) * 1000, 3),
-                took_ms=round((ended - began) * 1000, 3),
-                call_hash=call_hash(call.service, call.action, args),
-                recording=self._recording(answer),
-            )
+        effect = Effect(
+            seq=len(self.effects) + 1,
+            service=name_shown(call.service),
+            action=name_shown(call.action),
+            args=self._shown(args),
+            granted=made.granted,
+            performed=made.performed,
+            source=made.source,
+            result=self._shown(reply.result if reply.error is None else answer),
+            at_ms=round((made.began - self._started) * 1000, 3),
+            took_ms=round((ended - made.began) * 1000, 3),
+            call_hash=made.hash or call_hash(call.service, call.action, args),
+            recording=self._recording(answer),
         )
+        self.effects.append(effect)
+        if self._on_effect is not None:
+            self._on_effect(effect)
 
     def _shown(self, value: Any) -> Any:
         """The value in short, while all that is shown of the run fits its limit."""
@@ -138,6 +187,19 @@ class Broker:
         """The whole answer, while the run's recordings fit their limit; None from the first that does not."""
         self._recording_bytes += len(canonical(answer))
         return answer if self._recording_bytes <= RECORDING_BYTES else None
+
+
+@dataclass(slots=True)
+class _Made:
+    """A call while it is being answered. Until it is, it counts as cut off."""
+
+    call: Call
+    hash: str = ""
+    began: float = field(default_factory=time.monotonic)
+    granted: bool = False
+    performed: bool = False
+    source: Source | None = None
+    reply: Reply = _CUT_OFF
 
 
 def _validated(capability: Capability, call: Call) -> Arguments:

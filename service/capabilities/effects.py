@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from service.capabilities.plain_json import canonical, cleaned, cleaned_text
 
@@ -15,10 +15,14 @@ MAX_SHOWN_BITS: Final = 1024
 MAX_NESTING: Final = 8
 MAX_NAME_BYTES: Final = 63
 
+Source = Literal["live", "fixture", "recorded", "made_up", "simulated"]
+"""Where an answer comes from: the world; the agent's fixtures; its last live call; nowhere; a stand-in."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """One call. `performed` says whether something real was done or read; `recording` is what would answer it again."""
+    """One call. `performed` says whether something real was done or read, `source` where the answer comes from (None
+    when there is none); `recording` is what would answer it again."""
 
     seq: int
     service: str
@@ -26,6 +30,7 @@ class Effect:
     args: Any
     granted: bool
     performed: bool
+    source: Source | None
     result: Any
     at_ms: float
     took_ms: float
@@ -41,6 +46,7 @@ class Effect:
             "args": self.args,
             "granted": self.granted,
             "performed": self.performed,
+            "source": self.source,
             "result": self.result,
             "at_ms": self.at_ms,
             "took_ms": self.took_ms,
@@ -60,6 +66,7 @@ class Effect:
             args=cleaned(row.get("args")),
             granted=row.get("granted") is True,
             performed=row.get("performed") is True,
+            source=row["source"] if row.get("source") in get_args(Source) else None,
             result=cleaned(row.get("result")),
             at_ms=_milliseconds(row.get("at_ms")),
             took_ms=_milliseconds(row.get("took_ms")),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from service.capabilities.capability import Arguments, Capability, GuestError, RunContext
+from service.capabilities.capability import Arguments, Capability, DryContext, GuestError, LiveContext, RunContext
 from service.capabilities.plain_json import canonical, fault
 
 MAX_KEY_BYTES: Final = 512
@@ -82,7 +82,7 @@ class Increment(Arguments):
 class LiveKv:
     """Rows of `agent_kv`, under the caller's policies."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: LiveContext) -> None:
         self._run = context
 
     async def get(self, arguments: Get) -> Any:
@@ -139,7 +139,7 @@ class _Written:
 class DryKv:
     """Reads what is stored, under what this run wrote."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: DryContext) -> None:
         self._run = context
         self._overlay: dict[str, _Written] = {}
 
@@ -187,15 +187,13 @@ class DryKv:
 
 async def stored(run: RunContext, key: str) -> Any:
     """What is kept under `key`: {"found": bool, "value": any}."""
-    answer = await run.database.call(run.caller, "kv_get", p_agent_id=run.agent_id, p_key=key)
+    answer = await run.reads.call("kv_get", p_agent_id=run.agent_id, p_key=key)
     return {"found": bool(answer["found"]), "value": answer.get("value")}
 
 
 async def page(run: RunContext, prefix: str, after: str | None, limit: int) -> list[str]:
     """Up to `limit` keys behind `after`, in the order of their code points."""
-    keys = await run.database.call(
-        run.caller, "kv_list", p_agent_id=run.agent_id, p_prefix=prefix, p_after=after, p_limit=limit
-    )
+    keys = await run.reads.call("kv_list", p_agent_id=run.agent_id, p_prefix=prefix, p_after=after, p_limit=limit)
     return [str(key) for key in keys]
 
 

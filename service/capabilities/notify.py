@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from pydantic import Field, field_validator
 
-from service.capabilities.capability import Arguments, Capability, RunContext
+from service.capabilities.capability import Arguments, Capability, DryContext, LiveContext
 from service.capabilities.plain_json import canonical, fault
 
 MAX_TITLE_LENGTH: Final = 200
@@ -39,7 +39,7 @@ class Send(Arguments):
 class LiveNotify:
     """A row that the owner's own clients read."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: LiveContext) -> None:
         self._run = context
 
     async def send(self, arguments: Send) -> Any:
@@ -61,7 +61,7 @@ class LiveNotify:
 class DryNotify:
     """Nobody is told; the effect says what would have been."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: DryContext) -> None:
         self._run = context
 
     async def send(self, arguments: Send) -> Any:

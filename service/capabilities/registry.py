@@ -45,7 +45,9 @@ def standard_registry() -> Registry:
 
 def _require_twins(capability: Capability) -> None:
     """The two twins must be two classes with exactly the declared actions, each with the one signature."""
-    name, live, dry_run = capability.name, capability.live, capability.dry_run
+    name = capability.name
+    live: object = capability.live
+    dry_run: object = capability.dry_run
     for side, twin in (("live", live), ("dry-run", dry_run)):
         if not inspect.isclass(twin):
             raise TwinsDiffer(f"{name} has no {side} twin")

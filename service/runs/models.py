@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from sandbox.job import Status
-from service.capabilities.effects import Effect
+from service.capabilities.effects import Effect, Source
 from service.capabilities.plain_json import cleaned, cleaned_text
 from service.database.gateway import Row
 from service.errors import ERRORS, ApiError
@@ -190,6 +190,7 @@ class RunEffect(BaseModel):
     args: Any = Field(description="What it was called with; long values are cut.")
     granted: bool = Field(description="Whether the agent's capabilities allow it.")
     performed: bool = Field(description="Whether something real was done or read. Dry runs never write.")
+    source: Source | None = Field(description="Where the answer comes from; null when there is none.")
     result: Any
     at_ms: float
     took_ms: float

@@ -6,6 +6,7 @@ begun is recorded before it is answered, however it ended.
 
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from service.agents.line import TooManyChecks
 from service.agents.models import parsed_config
 from service.auth import Caller
 from service.capabilities.broker import Broker
-from service.capabilities.capability import RunContext
+from service.capabilities.capability import Budget, ChildEnd, DryContext, GuestError, LiveContext, Reads
 from service.capabilities.effects import Effect
+from service.capabilities.fixtures import fixtures_of
 from service.capabilities.plain_json import cleaned, cleaned_text
 from service.database.gateway import DatabaseUnavailable
 from service.errors import ApiError
@@ -64,6 +66,7 @@ class _Run:
     input: Any = None
     logs: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    budget: Budget | None = None
 
     async def end(self, stop: Stop) -> Ending:
         """Check, fit, run. The guest's failures are endings, and so are the host's: then every run is recorded."""
@@ -85,7 +88,9 @@ class _Run:
 
     async def _outcome(self) -> Ending:
         try:
-            definition = await examine(self.host, self.caller.user_id, parsed_config(self.begun.agent.config))
+            agent = self.begun.agent
+            config = parsed_config(agent.config)
+            definition = await examine(self.host, self.caller.user_id, config, proposes=agent.proposes)
         except TooManyChecks as error:
             return self._ending("failed", error.code, f"The agent was not run. {error.detail}")
         except ApiError as error:
@@ -101,36 +106,47 @@ class _Run:
         return await self._guest(definition, fitted.value)
 
     async def _guest(self, definition: Definition, value: Mapping[str, Any]) -> Ending:
-        broker = Broker(
-            self.host.capabilities,
-            definition.manifest,
-            self._context(),
-            test=self.asked.test,
-            max_effects=definition.limits.effects,
-        )
-        self.effects = broker.effects
+        limits = definition.limits
+        self.budget = Budget(deadline=time.monotonic() + limits.wall_seconds, max_effects=limits.effects)
         job = Job(
             code=definition.checked.code,
             entry=definition.checked.entry,
             input=value,
             test=self.asked.test,
-            limits=definition.limits,
+            limits=limits,
             source=definition.config.code,
         )
-        outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self.logs.append)
+        async with AsyncExitStack() as at_end:
+            context = self._context(definition, at_end)
+            broker = Broker(self.host.capabilities, context, proposed=definition.proposed)
+            self.effects = broker.effects
+            outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self.logs.append)
         if broker.host_failure is not None:
             raise broker.host_failure
         self.logs = list(outcome.logs)
         return self._of(outcome)
 
-    def _context(self) -> RunContext:
-        return RunContext(
-            caller=self.caller,
-            agent_id=self.begun.agent.id,
-            run_id=self.begun.run_id,
-            database=self.host.database,
-            limits=self.host.settings,
-        )
+    def _context(self, definition: Definition, at_end: AsyncExitStack) -> LiveContext | DryContext:
+        """What the services answer with: a dry run's has no way to act."""
+        host, agent = self.host, self.begun.agent
+        common: dict[str, Any] = {
+            "caller": self.caller,
+            "agent_id": agent.id,
+            "agent_name": agent.agent_name,
+            "run_id": self.begun.run_id,
+            "limits": host.settings,
+            "manifest": definition.manifest,
+            "budget": self.budget,
+            "at_end": at_end,
+            "reads": Reads(host.database, self.caller),
+            "run_child": self._run_child,
+        }
+        if self.asked.test:
+            return DryContext(**common, fixtures=fixtures_of(definition.config.fixtures))
+        return LiveContext(**common, database=host.database, outside=host.outside)
+
+    async def _run_child(self, name: str, input: Mapping[str, Any]) -> ChildEnd:
+        raise GuestError("ServiceError", "this host runs no child runs yet")
 
     def _of(self, outcome: Outcome) -> Ending:
         error: dict[str, Any] | None = None

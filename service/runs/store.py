@@ -36,7 +36,8 @@ SUMMARY_COLUMNS: Final = (
 
 
 EFFECT_COLUMNS: Final = (
-    *("seq", "service", "action", "args", "granted", "performed", "result", "at_ms", "took_ms"),
+    *("seq", "service", "action", "args", "granted", "performed", "source", "result"),
+    *("at_ms", "took_ms"),
     *("call_hash", "recording"),
 )
 

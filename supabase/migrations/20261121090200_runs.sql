@@ -52,6 +52,7 @@ create table agenthost.run_effects (
   result json,
   granted boolean not null,
   performed boolean not null,
+  source text,
   at_ms float8 not null default 0,
   took_ms float8 not null default 0,
   call_hash text,
@@ -60,7 +61,8 @@ create table agenthost.run_effects (
   foreign key (user_id, run_id) references agenthost.runs (user_id, id) on delete cascade,
   constraint run_effects_seq_check check (seq between 0 and 10000),
   constraint run_effects_names_check check (
-    octet_length(service) <= 63 and octet_length(action) <= 63 and octet_length(call_hash) <= 128
+    octet_length(service) <= 63 and octet_length(action) <= 63 and octet_length(source) <= 63
+    and octet_length(call_hash) <= 128
   ),
   constraint run_effects_args_check check (agenthost_private.fits(args, 2097152)),
   constraint run_effects_result_check check (agenthost_private.fits(result, 2097152)),
@@ -335,11 +337,11 @@ begin
   end if;
   if json_typeof(p_effects) = 'array' and json_array_length(p_effects) > 0 then
     insert into agenthost.run_effects (user_id, run_id, agent_id, seq, service, action, args, result, granted, performed,
-      at_ms, took_ms, call_hash, recording)
-    select v_user, p_run_id, v_agent_id, seq, service, action, args, result, granted, performed, coalesce(at_ms, 0),
-      coalesce(took_ms, 0), call_hash, recording
+      source, at_ms, took_ms, call_hash, recording)
+    select v_user, p_run_id, v_agent_id, seq, service, action, args, result, granted, performed, source,
+      coalesce(at_ms, 0), coalesce(took_ms, 0), call_hash, recording
     from json_to_recordset(p_effects) as effect (seq int, service text, action text, args json, result json,
-      granted boolean, performed boolean, at_ms float8, took_ms float8, call_hash text, recording json);
+      granted boolean, performed boolean, source text, at_ms float8, took_ms float8, call_hash text, recording json);
   end if;
   update agenthost.runs set status = p_status, input = coalesce(p_input, input), output = p_output, error = p_error,
     logs = p_logs, usage = p_usage, signature = p_signature, finished_at = clock_timestamp()

@@ -136,6 +136,7 @@ async def test_the_role_anon_is_refused(cloned: Addresses, table: str) -> None:
         ("run_effects", "action"),
         ("run_effects", "args"),
         ("run_effects", "result"),
+        ("run_effects", "source"),
         ("run_effects", "call_hash"),
         ("run_effects", "recording"),
         ("agent_kv", "key"),

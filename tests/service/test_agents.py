@@ -214,9 +214,18 @@ async def test_a_given_manifest_stays_as_it_was_given(ada: User) -> None:
 
 
 async def test_a_change_replaces_what_is_given_and_keeps_the_rest(ada: User) -> None:
-    await ada.define("agent", COUNTER, limits={"effects": 5}, fixtures={"a": 1})
+    await ada.define(
+        "agent",
+        COUNTER,
+        limits={"effects": 5},
+        fixtures={"http": [{"url": "https://a.example.com/*", "json": {"a": None}}]},
+    )
     answer = await ada.http.patch("/agents/agent", json={"agent_config": {"limits": {"effects": 6}}})
-    assert answer.json()["agent_config"] == {"code": COUNTER, "limits": {"effects": 6}, "fixtures": {"a": 1}}
+    assert answer.json()["agent_config"] == {
+        "code": COUNTER,
+        "limits": {"effects": 6},
+        "fixtures": {"http": [{"url": "https://a.example.com/*", "json": {"a": None}}]},
+    }
     assert (answer.json()["version"], answer.json()["revision"]) == (2, 2)
     answer = await ada.http.patch("/agents/agent", json={"description": "New."})
     assert (answer.json()["description"], answer.json()["version"], answer.json()["revision"]) == ("New.", 2, 3)
