@@ -1,4 +1,4 @@
-"""The command line: agenthost up | token | doctor | migrate | check | run | runs | logs.
+"""The command line: agenthost up | token | doctor | migrate | check | run | runs | logs | secret.
 
 Exit codes: 0 done; 1 failed, or the host could not serve; 2 wrong usage; 3 the agent failed; 4 no host answers.
 """
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from service.commands import client
+from service.commands import client, secrets
 from service.commands.console import Exit, Output, fail, say
 from service.local import DEMO_EMAIL, DEMO_USER_ID, LocalIdentity, user_of_email
 from service.logs import configure_logs
@@ -131,6 +131,35 @@ def logs(
 ) -> None:
     """Print what an agent printed during a run."""
     client.show_logs(_connection(url, token), run, output=output)
+
+
+secret = typer.Typer(help="Your secrets: values go in and never come out.", no_args_is_help=True)
+app.add_typer(secret, name="secret")
+
+
+@secret.command("set")
+def set_secret(
+    name: Annotated[str, typer.Argument(help="Its name, such as CRM_KEY.")],
+    host: Annotated[list[str], typer.Option(help="A host it may be sent to; repeat it for more.")],
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Store a secret, or replace it. The value is read from standard input."""
+    secrets.set_secret(_connection(url, token), name, host)
+
+
+@secret.command("list")
+def list_secrets(output: OutputOption = Output.TEXT, url: UrlOption = None, token: TokenOption = None) -> None:
+    """List the names of your secrets and their hosts."""
+    secrets.list_secrets(_connection(url, token), output=output)
+
+
+@secret.command("delete")
+def delete_secret(
+    name: Annotated[str, typer.Argument(help="Its name.")], url: UrlOption = None, token: TokenOption = None
+) -> None:
+    """Delete a secret."""
+    secrets.delete_secret(_connection(url, token), name)
 
 
 def _mint(settings: Settings, user: UUID | None = None, email: str | None = None) -> str:

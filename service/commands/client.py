@@ -1,4 +1,4 @@
-"""The commands that ask a running host: run, runs, logs. They are HTTP clients and nothing more."""
+"""A client of a running host, and the commands run, runs and logs, which only ask it."""
 
 import base64
 import json
@@ -21,13 +21,20 @@ class Connection:
     seconds: float
 
     def get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> tuple[int, dict[str, Any]]:
-        """Status and document of an answer; ends the command when the host cannot be reached."""
+        return self.ask("GET", path, params)
+
+    def ask(
+        self, method: str, path: str, params: Sequence[tuple[str, str]] = (), body: Any = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and document of an answer, {} of one without; ends the command when the host cannot be reached."""
         import httpx  # slow to import, and most commands do without
 
         try:
-            answer = httpx.get(
+            answer = httpx.request(
+                method,
                 self.url.rstrip("/") + path,
                 params=list(params),
+                json=body,
                 headers={"Authorization": f"Bearer {self.token}"},
                 timeout=httpx.Timeout(10.0, read=self.seconds),
             )
@@ -36,7 +43,7 @@ class Connection:
         except httpx.TransportError:
             fail(f"No host answers at {self.url}.", hint="Start one with: agenthost up", code=Exit.UNREACHABLE)
         try:
-            document = answer.json()
+            document = {} if answer.status_code == 204 else answer.json()
         except ValueError:
             document = None
         if not isinstance(document, dict):

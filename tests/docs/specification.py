@@ -7,7 +7,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,10 +98,18 @@ def commands_table() -> str:
     group = typer.main.get_command(cli.app)
     assert isinstance(group, TyperGroup)
     rows = []
-    for name, command in group.commands.items():
+    for name, command in _commands(group, "agenthost"):
         options = " ".join(_usage(each) for each in command.params if each.name not in ("help", "output"))
-        rows.append((f"`agenthost {name} {options}`".replace(" `", "`"), (command.help or "").split("\n\n")[0]))
+        rows.append((f"`{name} {options}`".replace(" `", "`"), (command.help or "").split("\n\n")[0]))
     return table("command | does", rows)
+
+
+def _commands(group: TyperGroup, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
 
 
 def _usage(parameter: Any) -> str:

@@ -149,6 +149,27 @@ def test_runs_and_logs_show_what_happened(operator: Operator, host: Up, token: s
     assert operator.types("logs", "rubbish").returncode == 1
 
 
+def test_a_secret_goes_in_by_standard_input_and_its_name_comes_out(operator: Operator, host: Up, token: str) -> None:
+    value = "sk-live-0123456789"
+    hosts = ("--host", "api.example.com", "--host", "*.example.org")
+    done = operator.types("secret", "set", "CRM_KEY", *hosts, stdin=f"{value}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    listed = operator.types("secret", "list").stdout.splitlines()
+    assert listed[0].split() == ["NAME", "HOSTS", "UPDATED"]
+    assert listed[1].split()[:3] == ["CRM_KEY", "api.example.com", "*.example.org"]
+    assert [each["name"] for each in json.loads(operator.types("secret", "list", "-o", "json").stdout)["data"]] == [
+        "CRM_KEY"
+    ]
+    for arguments, stdin in ((("CRM_KEY", *hosts), "two\nlines\n"), (("crm", *hosts), value), (hosts[:2], value)):
+        refused = operator.types("secret", "set", *arguments, stdin=stdin)
+        assert refused.returncode in (1, 2)
+        assert value not in refused.stdout + refused.stderr
+    assert operator.types("secret", "delete", "CRM_KEY").returncode == 0
+    gone = operator.types("secret", "delete", "CRM_KEY")
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "secret_not_found" in gone.stderr
+
+
 def test_check_needs_no_host(tmp_path: Path) -> None:
     operator = Operator(tmp_path)
     (tmp_path / "good.py").write_text("def run(name: str, services):\n    services.kv.set('k', name)\n")
