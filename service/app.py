@@ -1,6 +1,6 @@
 """Where the parts are put together: settings -> host -> application. The one place that knows the adapters."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +14,7 @@ from sandbox.restricted.engine import RestrictedEngine
 from service import problems
 from service.agents.routes import router as agents_router
 from service.auth import TokenVerifier
+from service.capabilities.email import ceiling_of
 from service.capabilities.registry import Registry, standard_registry
 from service.database.embedded import EmbeddedPostgres
 from service.database.gateway import Database, DatabaseError
@@ -26,10 +27,13 @@ from service.local import ISSUER, LocalIdentity, local_secret_key
 from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
+from service.outside.mail import Mail
 from service.outside.outside import Outside
+from service.outside.vault import Vault
 from service.problem_docs import finish_openapi
 from service.runs.routes import router as runs_router
 from service.runs.signature import RecordSigner
+from service.secrets.routes import router as secrets_router
 from service.settings import SecretKey, Settings, SettingsError, parse_secret_keys
 from service.tokens import KeyVerifier, Rules, SecretVerifier
 
@@ -98,7 +102,7 @@ def create_app(
     app.state.refusal = None
     app.add_middleware(Edge, in_flight=in_flight, url_bytes=settings.limit_url_bytes)
     problems.install(app)
-    for router in (operations_router, runs_router, agents_router):
+    for router in (operations_router, runs_router, agents_router, secrets_router):
         app.include_router(router)
     _describe(app)
     return app
@@ -124,21 +128,28 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         await _start(engine, stack)
         if missing := engine.status().missing:
             log.warning("sandbox_weaker", engine=engine.name, missing=list(missing))
+    keys = _secret_keys(settings)
     return Host(
         settings=settings,
         database=database,
         engines=engines,
         verifier=given.verifier or verifier,
-        capabilities=given.capabilities or standard_registry(),
-        signer=given.signer or RecordSigner(_secret_keys(settings)),
-        outside=given.outside or outside_of(settings),
+        capabilities=given.capabilities or standard_registry(email_to=ceiling_of(settings.email_to)),
+        signer=given.signer or RecordSigner(keys),
+        outside=given.outside or outside_of(settings, keys),
         identity=identity,
     )
 
 
-def outside_of(settings: Settings) -> Outside:
+def outside_of(settings: Settings, keys: Sequence[SecretKey]) -> Outside:
     """What live services act with, as far as it is configured."""
-    return Outside()
+    return Outside(mail=mail_of(settings), vault=Vault(keys))
+
+
+def mail_of(settings: Settings) -> Mail | None:
+    """The operator's mail server, if there is one."""
+    url = settings.smtp_url
+    return None if url is None else Mail(url.get_secret_value(), sender=settings.email_from)
 
 
 async def _start(part: Database | Engine | RemoteKeys, stack: AsyncExitStack) -> None:

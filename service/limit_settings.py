@@ -54,7 +54,7 @@ class LimitSettings(BaseModel):
     limit_tokens_per_day: int = _limit(200_000, "TOKENS_PER_DAY", "Model tokens of one user in a day.")
     limit_emails_per_run: int = _limit(10, "EMAILS_PER_RUN", "Recipients that one run and its child runs write to.")
     limit_emails_per_day: int = _limit(100, "EMAILS_PER_DAY", "Recipients that one user's agents write to in a day.")
-    limit_email_bytes: int = _limit(256 * 1024, "EMAIL_BYTES", "One e-mail as it is sent.", at_least=1024)
+    limit_email_bytes: int = _limit(256 * 1024, "EMAIL_BYTES", "Subject, text and HTML of one e-mail.", at_least=1024)
     limit_db_rows: int = _limit(1000, "DB_ROWS", "Rows that one call of db reads or writes.", at_most=100_000)
     limit_secrets: int = _limit(100, "SECRETS", "Secrets of one user.", at_most=1000)
     limit_secret_bytes: int = _limit(8 * 1024, "SECRET_BYTES", "Value of one secret.", at_most=64 * 1024)

@@ -1,13 +1,15 @@
 """The capabilities of this host. One without a dry-run twin, or whose twins differ, cannot be registered."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from service.capabilities.capability import Arguments, Capability
+from service.capabilities.email import email_service
 from service.capabilities.kv import KV
 from service.capabilities.manifest import Manifest
 from service.capabilities.notify import NOTIFY
+from service.capabilities.secrets import SECRETS
 
 
 class TwinsDiffer(Exception):
@@ -38,9 +40,9 @@ class Registry:
         return tuple(self._by_name)
 
 
-def standard_registry() -> Registry:
-    """Every capability that comes with the host."""
-    return Registry([KV, NOTIFY])
+def standard_registry(*, email_to: Sequence[str] = ()) -> Registry:
+    """Every capability that comes with the host, within the operator's ceilings."""
+    return Registry([KV, email_service(ceiling=email_to), NOTIFY, SECRETS])
 
 
 def _require_twins(capability: Capability) -> None:

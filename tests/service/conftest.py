@@ -69,9 +69,11 @@ class LocalHost:
         return found
 
     @asynccontextmanager
-    async def user(self, user_id: UUID | None = None, *, url: str | None = None) -> AsyncIterator[User]:
+    async def user(
+        self, user_id: UUID | None = None, *, url: str | None = None, email: str | None = None
+    ) -> AsyncIterator[User]:
         user_id = user_id or uuid4()
-        token = self.identity.mint(user_id)
+        token = self.identity.mint(user_id, email)
         caller = await self.host.verifier.verify(token)
         async with httpx.AsyncClient(base_url=url or self.url, headers=bearer(token), timeout=30) as http:
             yield User(user_id, http, caller)
