@@ -14,6 +14,7 @@ MAX_URL_CHARACTERS: Final = 8192
 PORTS: Final = {"https": 443, "http": 80}
 
 _URL: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(?:#.*)?", re.I | re.S | re.A)
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.I | re.A)
 _AUTHORITY: Final = re.compile(r"(?P<host>[^:]+)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -52,10 +53,7 @@ class HttpUrl:
 
 def parse_url(text: str, params: Params | None = None) -> HttpUrl:
     """The URL, with `params` added to its query. Raises BadUrl. A fragment is dropped: it never leaves a client."""
-    if len(text) > MAX_URL_CHARACTERS:
-        raise BadUrl(f"has more than {MAX_URL_CHARACTERS} characters")
-    if _UNFIT.search(text):
-        raise BadUrl("holds a control character or a backslash")
+    _require_fit(text)
     match = _URL.fullmatch(text)
     if match is None:
         raise BadUrl("should begin with https:// or http:// and a host")
@@ -74,14 +72,12 @@ def urlencoded(params: Params) -> str:
 
 def redirected(url: HttpUrl, location: str) -> HttpUrl:
     """Where a `Location` leads from `url`. Raises BadUrl."""
-    if len(location) > MAX_URL_CHARACTERS or _UNFIT.search(location):
-        raise BadUrl("is too long, or holds a control character or a backslash")
-    try:
-        return parse_url(urljoin(str(url), location))
-    except BadUrl:
-        raise
-    except ValueError:
-        raise BadUrl("is not a URL") from None
+    _require_fit(location)
+    if _SCHEME.match(location):
+        return parse_url(location)
+    if location.startswith("//"):
+        return parse_url(f"{url.scheme}:{location}")
+    return parse_url(urljoin(str(url), location))
 
 
 def parse_host(text: str) -> str:
@@ -95,6 +91,13 @@ def parse_host(text: str) -> str:
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
         raise BadUrl("should have a host of letters, digits, hyphens and single dots between them")
     return host
+
+
+def _require_fit(text: str) -> None:
+    if len(text) > MAX_URL_CHARACTERS:
+        raise BadUrl(f"has more than {MAX_URL_CHARACTERS} characters")
+    if _UNFIT.search(text):
+        raise BadUrl("holds a control character or a backslash")
 
 
 def _authority(text: str, scheme: str) -> tuple[str, int]:
