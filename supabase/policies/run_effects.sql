@@ -5,6 +5,9 @@ grant select, insert on agenthost.run_effects to authenticated;
 
 drop policy if exists run_effects_owner on agenthost.run_effects;
 create policy run_effects_owner on agenthost.run_effects for all to current_user using (true) with check (true);
+drop policy if exists run_effects_no_guest on agenthost.run_effects;
+create policy run_effects_no_guest on agenthost.run_effects as restrictive for all to public
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
 drop policy if exists run_effects_select on agenthost.run_effects;
 create policy run_effects_select on agenthost.run_effects for select to authenticated
   using ((select auth.uid()) = user_id);

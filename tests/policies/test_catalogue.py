@@ -6,6 +6,10 @@ from tests.postgres import Addresses
 
 OURS = "('agenthost'::regnamespace, 'agenthost_private'::regnamespace)"
 
+GUEST_SHUT_OUT = (
+    "$$(( SELECT current_setting('agenthost.guest'::text, true) AS current_setting) IS DISTINCT FROM 'on'::text)$$"
+)
+
 CALLABLE = {
     "begin_run",
     "finish_run",
@@ -47,6 +51,7 @@ RULES = {
           and i.indkey::int2[] @> k.conkey and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] <@ k.conkey)""",
     "a policy is for `authenticated` or the owner, and binds to the caller": f"""
         select polname from pg_policy p join pg_class c on c.oid = polrelid where relnamespace in {OURS}
+        and polpermissive
         and not (polroles = array[c.relowner] or (polroles = array['authenticated'::regrole::oid] and polcmd <> '*'
           and coalesce(pg_get_expr(polqual, polrelid), '( SELECT auth.uid() AS uid) = user_id')
             like '%( SELECT auth.uid() AS uid) = user_id%'
@@ -56,9 +61,13 @@ RULES = {
     "every table has a policy for its owner, who may be bound by it": f"""
         select relname from pg_class c where relnamespace in {OURS} and relkind in ('r', 'p') and not exists
           (select from pg_policy where polrelid = c.oid and polcmd = '*' and polroles = array[c.relowner])""",
+    "every table shuts out what an agent's statement sets off, its owner's own functions included": f"""
+        select relname from pg_class c where relnamespace in {OURS} and relkind in ('r', 'p') and not exists
+          (select from pg_policy where polrelid = c.oid and not polpermissive and polcmd = '*' and polroles = '{{0}}'
+            and polwithcheck is null and pg_get_expr(polqual, polrelid) = {GUEST_SHUT_OUT})""",
     "private tables have no other policy and no grant": """
         select relname from pg_class c where relnamespace = 'agenthost_private'::regnamespace and relkind = 'r'
-        and ((select count(*) from pg_policy where polrelid = c.oid) <> 1
+        and ((select count(*) from pg_policy where polrelid = c.oid and polpermissive) <> 1
           or exists (select from aclexplode(relacl) where grantee <> relowner))""",
     "nothing is granted to everybody, to anon or to service_role": f"""
         select object || ' to ' || grantee::regrole from (
