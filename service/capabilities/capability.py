@@ -18,6 +18,7 @@ from service.capabilities.effects import Source, call_hash
 from service.capabilities.fixtures import Fixtures
 from service.capabilities.manifest import Manifest
 from service.database.gateway import Database, Row, Where
+from service.database.user_tables import Rehearsal
 from service.limit_settings import LimitSettings
 from service.outside.outside import Outside
 
@@ -144,7 +145,7 @@ class DryContext(RunContext):
     """With what a dry twin pretends."""
 
     fixtures: Fixtures
-    rehearsals: Any = None
+    rehearsal: Rehearsal | None = None
 
     async def recorded(self, service: str, action: str, arguments: Arguments) -> Any:
         """What the agent's last live call with these arguments was answered, or None. Rows are the user's input: the

@@ -131,7 +131,7 @@ def _answer(query: sql.Composed, bounds: Bounds | None) -> bytes:
 
 def _name(name: str) -> sql.Identifier:
     if not _PLAIN_NAME.fullmatch(name):
-        raise ValueError(f"not a plain name: {name!r}")
+        raise ValueError(f"not a plain name: {name[:80]!r}")
     return sql.Identifier(name)
 
 
@@ -149,7 +149,7 @@ def _order(order: Order | None) -> sql.Composable:
 def _ordered_by(order: str) -> sql.Composable:
     column, _, direction = order.partition(" ")
     if direction not in ("", "asc", "desc"):
-        raise ValueError(f"not an order: {order!r}")
+        raise ValueError(f"not an order: {order[:80]!r}")
     return sql.SQL("{}{}").format(_name(column), sql.SQL(" desc" if direction == "desc" else ""))
 
 
@@ -189,12 +189,15 @@ def _term(column: sql.Composable, operator: str, value: Any) -> tuple[sql.Compos
             raise ValueError("`is` compares with None, True or False")
         return sql.SQL("{} {}").format(column, sql.SQL(_IS[value])), []
     if operator == "in":
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError("`in` compares with a list")
         if not value:
             return sql.SQL("false"), []
         marks = sql.SQL(", ").join([sql.SQL("%s")] * len(value))
         return sql.SQL("{} in ({})").format(column, marks), [_text(each) for each in value]
     if operator not in _OPERATORS:
-        raise ValueError(f"no such operator: {operator!r}")
+        offered = ", ".join([*_OPERATORS, "in", "is"])
+        raise ValueError(f"no such operator: {operator[:80]!r}; there are {offered}")
     return sql.SQL("{} {} %s").format(column, sql.SQL(_OPERATORS[operator])), [_text(value)]
 
 

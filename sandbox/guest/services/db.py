@@ -1,6 +1,9 @@
 """`services.db` as an agent sees it."""
 
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sandbox.guest.services.asking import Ask
 
@@ -8,7 +11,12 @@ Row = dict[str, Any]
 
 
 class Db:
-    """The owner's tables, under the owner's policies."""
+    """The owner's own tables, under the owner's own policies.
+
+    `where` is {column: value} or {column: {op: value}} with op one of eq neq gt gte lt lte like in is; None is SQL's
+    null, and all of it must hold. Names are plain: lower case, digits and _. What comes back is JSON: dates and times
+    are text. Raises ValueError for what the table does not have or take, ServiceError for what it refuses.
+    """
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -19,21 +27,39 @@ class Db:
         *,
         columns: list[str] | None = None,
         where: dict[str, Any] | None = None,
-        order: str | None = None,
+        order: str | list[str] | None = None,
         limit: int | None = None,
     ) -> list[Row]:
-        """Rows, as dicts. `where` is {column: value} or {column: {op: value}}; `order` a column, or "column desc"."""
-        args = {"table": table, "columns": columns, "where": where, "order": order, "limit": limit}
+        """Rows as dicts; `order` is "column" or "column desc", or a list of such.
+
+        With `limit` at most so many, so that a full answer may have more behind it. Without it all there are: a
+        ValueError when they are more than the host reads in one call (limit_db_rows, 1000).
+        """
+        args = {"table": table, "columns": columns, "where": _plain(where), "order": order, "limit": limit}
         return list(self._ask("db", "select", args))
 
     def insert(self, table: str, rows: Row | list[Row]) -> list[Row]:
-        """Add one row or several, all or none; they come back as stored."""
-        return list(self._ask("db", "insert", {"table": table, "rows": [rows] if isinstance(rows, dict) else rows}))
+        """Add a row, or several with the same columns: all or none. They come back as stored, with their defaults."""
+        each = [rows] if isinstance(rows, dict) else rows
+        return list(self._ask("db", "insert", {"table": table, "rows": _plain(each)}))
 
     def update(self, table: str, values: Row, *, where: dict[str, Any]) -> list[Row]:
-        """Change the rows that `where` names; they come back as they are now."""
-        return list(self._ask("db", "update", {"table": table, "values": values, "where": where}))
+        """Change the rows that `where` names, which may not be empty; they come back as they are now."""
+        return list(self._ask("db", "update", {"table": table, "values": _plain(values), "where": _plain(where)}))
 
     def delete(self, table: str, *, where: dict[str, Any]) -> list[Row]:
-        """Delete the rows that `where` names; they come back as they were."""
-        return list(self._ask("db", "delete", {"table": table, "where": where}))
+        """Delete the rows that `where` names, which may not be empty; they come back as they were."""
+        return list(self._ask("db", "delete", {"table": table, "where": _plain(where)}))
+
+
+def _plain(value: Any, depth: int = 3) -> Any:
+    """Dates, times, decimals and UUIDs as Postgres reads them, as deep as rows and conditions go."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if depth and isinstance(value, dict):
+        return {key: _plain(item, depth - 1) for key, item in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [_plain(item, depth - 1) for item in value]
+    return value

@@ -1,0 +1,150 @@
+"""db: the owner's own tables in the schema `public`, under the owner's own policies.
+
+The dry run executes the very same statements, in one transaction that is rolled back when the run ends: the agent reads
+its own writes, constraints and triggers act, and nothing stays.
+"""
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+
+from service.capabilities.capability import (
+    Arguments,
+    Capability,
+    DryContext,
+    GuestError,
+    LiveContext,
+    RunContext,
+    denied,
+)
+from service.capabilities.manifest import Manifest, TableName
+from service.capabilities.plain_json import cleaned, fault
+from service.database.gateway import Row
+from service.database.user_tables import Refused, UserTables
+
+MAX_COLUMNS: Final = 200
+MAX_CHOICES: Final = 1000
+"""Values of one `in`."""
+
+
+def _plain(value: Any) -> Any:
+    if reason := fault(value):
+        raise ValueError(f"cannot be used: {reason}")
+    return value
+
+
+def _bounded(where: dict[str, Any]) -> dict[str, Any]:
+    for wanted in where.values():
+        for value in wanted.values() if isinstance(wanted, dict) else ():
+            if isinstance(value, list) and len(value) > MAX_CHOICES:
+                raise ValueError(f"`in` takes at most {MAX_CHOICES} values")
+    return where
+
+
+Values = Annotated[dict[str, Any], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_plain)]
+Where = Annotated[dict[str, Any], Field(max_length=MAX_COLUMNS), AfterValidator(_plain), AfterValidator(_bounded)]
+SomeWhere = Annotated[Where, Field(min_length=1)]
+Columns = Annotated[list[str], Field(min_length=1, max_length=MAX_COLUMNS)]
+
+
+class Select(Arguments):
+    table: TableName
+    columns: Columns | None = None
+    where: Where | None = None
+    order: str | Columns | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+
+class Insert(Arguments):
+    table: TableName
+    rows: list[Values]
+
+
+class Update(Arguments):
+    table: TableName
+    values: Values
+    where: SomeWhere
+
+
+class Delete(Arguments):
+    table: TableName
+    where: SomeWhere
+
+
+class _Db:
+    """What both twins do: they differ in the tables that they are given."""
+
+    def __init__(self, tables: UserTables | None) -> None:
+        self._given = tables
+
+    async def select(self, arguments: Select) -> Any:
+        return await self._answer(
+            "select",
+            arguments.table,
+            columns=arguments.columns,
+            where=arguments.where,
+            order=arguments.order,
+            limit=arguments.limit,
+        )
+
+    async def insert(self, arguments: Insert) -> Any:
+        return await self._answer("insert", arguments.table, arguments.rows)
+
+    async def update(self, arguments: Update) -> Any:
+        return await self._answer("update", arguments.table, arguments.values, where=arguments.where)
+
+    async def delete(self, arguments: Delete) -> Any:
+        return await self._answer("delete", arguments.table, where=arguments.where)
+
+    async def _answer(self, verb: str, table: str, *arguments: Any, **options: Any) -> list[Row]:
+        if self._given is None:
+            raise GuestError(
+                "ServiceError", f"db.{verb}: this host reaches no tables: it has no connection to Postgres"
+            )
+        try:
+            rows = await getattr(self._given, verb)(table, *arguments, **options)
+        except ValueError as error:
+            raise GuestError("ValueError", f"db.{verb}: {error}") from None
+        except Refused as refused:
+            message = f"db.{verb}: {refused.message}"
+            raise GuestError("ValueError" if refused.mistaken else "ServiceError", message) from None
+        # In a list: the answer's frame adds one level to what a guest reads.
+        found: list[Row] = cleaned([rows])[0]
+        return found
+
+
+class LiveDb(_Db):
+    """Each call is a statement that counts."""
+
+    def __init__(self, context: LiveContext) -> None:
+        tables = context.outside.tables
+        super().__init__(None if tables is None else tables.of(context.caller))
+
+
+class DryDb(_Db):
+    """Each call is a statement of the run's one transaction, which is rolled back."""
+
+    def __init__(self, context: DryContext) -> None:
+        super().__init__(context.rehearsal)
+
+
+def permitted(manifest: Manifest, action: str, arguments: Any, context: RunContext) -> None:
+    """The table and the verb stand in the grant."""
+    table = arguments.table
+    verbs = [] if manifest.db is None else manifest.db.tables.get(table, [])
+    if action not in verbs:
+        wanted = ", ".join(f'"{verb}"' for verb in (*verbs, action))
+        raise denied(
+            f"the agent may not {action} {table}: add {table} = [{wanted}] to tables of [capabilities.db] in its "
+            f"'# /// agent' block, or \"{table}\": [{wanted}] to db.tables of capabilities in its agent_config"
+        )
+
+
+DB: Final = Capability(
+    name="db",
+    arguments={"select": Select, "insert": Insert, "update": Update, "delete": Delete},
+    live=LiveDb,
+    dry_run=DryDb,
+    permit=permitted,
+    reads=frozenset({"select"}),
+)
