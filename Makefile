@@ -1,6 +1,6 @@
 # Everything runs from .venv, which scripts/prepare.sh makes on first use and keeps in step with requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help environment run test check bench clean
+.PHONY: help environment peers run test check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+: .*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -8,10 +8,13 @@ help: ## list the targets
 environment:
 	@sh scripts/prepare.sh
 
+peers:
+	@sh scripts/peers.sh
+
 run: environment ## start the host, on http://127.0.0.1:8000 unless AGENTHOST_PORT says otherwise
 	@exec .venv/bin/agenthost up $(ARGS)
 
-test: environment ## run the tests; ARGS="-k name" picks some
+test: environment peers ## run the tests; ARGS="-k name" picks some
 	@.venv/bin/python -m pytest $(ARGS)
 
 check: environment ## lint, formatting, types, and which part may import which
@@ -24,4 +27,4 @@ bench: environment ## measure, and write benchmarks/RESULTS.md
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 clean: ## remove the environment and the caches, never the data (.agenthost)
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	rm -rf .venv .uv tests/peers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis

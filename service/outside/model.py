@@ -1,0 +1,173 @@
+"""A language model behind any OpenAI-compatible provider. Every answer ends in a Completion or in ModelError.
+
+Which way of asking the provider understands is found out once, with a question of the host's own: what a tenant asks
+can never change how the others are asked. Only the settings are used, never the environment.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from service.outside.model_dialects import DIALECTS, Dialect
+from service.outside.model_question import (
+    Completion,
+    ModelError,
+    Question,
+    Said,
+    Tokens,
+    Unsupported,
+    estimated_tokens,
+    worst,
+)
+from service.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from service.outside.model_wire import Wire
+
+MAX_REASON: Final = 300
+MAX_PATIENCE_SECONDS: Final = 30.0
+"""How long to wait before asking again."""
+PROBE_TOKENS: Final = 1000
+PROBE_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"ready": {"type": "boolean"}},
+    "required": ["ready"],
+    "additionalProperties": False,
+}
+
+
+class Model:
+    """One provider with its default model."""
+
+    def __init__(self, *, api_key: str | None, base_url: str | None, model: str) -> None:
+        self.default_model = model
+        self._api_key = api_key
+        self._base_url = base_url
+        self._wire: Wire | None = None
+        self._dialect: Dialect | None = None
+        self._discovery = asyncio.Lock()
+
+    async def complete(self, question: Question, *, deadline: float) -> Completion:
+        """The answer, before `deadline` (of time.monotonic). Raises ModelError, also for an answer without use.
+
+        A question is asked once more when the provider says that it did nothing, or cannot be reached: never when an
+        answer was lost on the way or does not fit, which costs.
+        """
+        async with _before(deadline, Tokens()):
+            dialect = await self._understood(deadline)
+        async with _before(deadline, worst(question)):
+            said = await self._patiently(dialect, question, deadline)
+        return _completion(question, said)
+
+    async def close(self) -> None:
+        if self._wire is not None:
+            await self._wire.close()
+
+    async def _understood(self, deadline: float) -> Dialect:
+        """The best way of asking that this provider answers."""
+        if self._dialect is None:
+            async with self._discovery:
+                if self._dialect is None:
+                    self._dialect = await self._discover(deadline)
+        return self._dialect
+
+    async def _discover(self, deadline: float) -> Dialect:
+        probe = Question(
+            prompt='Answer with {"ready": true}.',
+            model=self.default_model,
+            max_tokens=PROBE_TOKENS,
+            schema=PROBE_SCHEMA,
+        )
+        refusal: ModelError | None = None
+        understood: Dialect | None = None
+        for dialect in DIALECTS:
+            try:
+                said = await self._patiently(dialect, probe, deadline)
+            except Unsupported as error:
+                refusal = error
+                continue
+            except ModelError as error:  # what the host's own question cost is not the agent's to pay
+                raise ModelError(error.message, wait_seconds=error.wait_seconds) from None
+            understood = dialect
+            if said.ending == "cut" or _object_in(said.text) is not None:
+                break
+        if understood is None:
+            raise refusal or ModelError("the model provider understands none of the ways to ask it")
+        return understood
+
+    async def _patiently(self, dialect: Dialect, question: Question, deadline: float) -> Said:
+        """Ask, and ask once more if that may help within the deadline."""
+        try:
+            return await self._ask(dialect, question)
+        except ModelError as error:
+            wait = error.wait_seconds
+            if wait is None or wait > MAX_PATIENCE_SECONDS or time.monotonic() + wait >= deadline:
+                raise
+            await asyncio.sleep(wait)
+        return await self._ask(dialect, question)
+
+    async def _ask(self, dialect: Dialect, question: Question) -> Said:
+        if self._wire is None:
+            # In a thread: it takes about a second, in which this host has others to answer.
+            make = await asyncio.to_thread(_wire_maker)
+            self._wire = self._wire or make(api_key=self._api_key, base_url=self._base_url)
+        return dialect.read(await self._wire.post(dialect.path, dialect.body(question), worst=worst(question)))
+
+
+def _wire_maker() -> "type[Wire]":
+    from service.outside.model_wire import Wire
+
+    return Wire
+
+
+@asynccontextmanager
+async def _before(deadline: float, spent: Tokens) -> AsyncIterator[None]:
+    """Ends what is inside at the deadline. Raises ModelError then, with what was `spent` at worst."""
+    seconds = max(0.0, deadline - time.monotonic())
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        message = f"the model provider did not answer within {seconds:.1f} seconds, what was left of the run"
+        raise ModelError(message, spent=spent) from None
+
+
+def _completion(question: Question, said: Said) -> Completion:
+    """The answer, if it is one. Raises ModelError."""
+    tokens = said.tokens or Tokens(input=worst(question).input, output=estimated_tokens(said.text), estimated=True)
+    cut_at = f"its answer was cut at max_tokens={question.max_tokens}"
+    match said.ending:
+        case "refused":
+            raise ModelError(f"the model refused to answer: {said.text[:MAX_REASON]}", spent=tokens)
+        case "filtered":
+            raise ModelError("the provider's content filter stopped the model's answer", spent=tokens)
+        case "failed":
+            raise ModelError("the model provider failed in the middle of its answer", spent=tokens)
+    cut = said.ending == "cut"
+    if not said.text.strip():
+        raise ModelError(f"the model answered nothing{f': {cut_at}' if cut else ''}", spent=tokens)
+    value: dict[str, Any] | None = None
+    if question.schema is not None:
+        value = _object_in(said.text)
+        if value is None:
+            raise ModelError(f"the model did not answer with JSON{f': {cut_at}' if cut else ''}", spent=tokens)
+    return Completion(text=said.text, value=value, tokens=tokens, cut=cut)
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object in an answer: all of it, or behind prose, or in a fenced block; None when there is none."""
+    _, fence, fenced = text.partition("```")
+    for place in (fenced, text) if fence else (text,):
+        start = place.find("{")
+        if start < 0:
+            continue
+        try:
+            _, end = json.JSONDecoder().raw_decode(place, start)
+            value = parse_json(place[start:end].encode(errors="replace"))
+        except (ValueError, RecursionError):
+            continue
+        return value if isinstance(value, dict) else None
+    return None

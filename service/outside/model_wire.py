@@ -1,0 +1,174 @@
+"""Requests to a model provider through the `openai` client, held to what the settings say.
+
+The client also takes keys, headers, addresses and proxies from the environment: none of that leaves this host, since
+the transport lets out its own headers only. What comes in is bounded. Slow to import: model.py does it when needed.
+"""
+
+import json
+import logging
+import math
+import re
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+
+import httpx2
+import openai
+import structlog
+
+from service.outside.model_question import ModelError, Tokens, Unsupported
+
+log = structlog.get_logger("agenthost.model")
+
+DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+WAIT_SECONDS: Final = 1.0
+"""Before asking again, where the provider does not say how long."""
+MAX_WAIT_SECONDS: Final = 86_400.0
+_OUR_HEADERS: Final = frozenset({"host", "content-type", "content-length", "transfer-encoding", "accept"})
+_CODE: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\[\]-]{0,63}", re.ASCII)
+_UNSUPPORTED: Final = frozenset({400, 404, 405, 415, 422, 501})
+_KEY_REFUSED: Final = frozenset({401, 403})
+
+
+class Wire:
+    """One provider."""
+
+    def __init__(self, *, api_key: str | None, base_url: str | None) -> None:
+        # Client libraries log addresses and bodies when the environment asks for it; ours are other people's.
+        for name in ("openai", "httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or "none",
+            admin_api_key="",
+            organization="",
+            project="",
+            webhook_secret="",
+            base_url=base_url or DEFAULT_BASE_URL,
+            max_retries=0,
+            timeout=None,  # the caller's deadline ends it
+            http_client=httpx2.AsyncClient(
+                transport=_Transport(api_key), trust_env=False, follow_redirects=False, timeout=None
+            ),
+        )
+
+    async def post(self, path: str, body: dict[str, Any], *, worst: Tokens) -> Any:
+        """The JSON of the answer. Raises ModelError; `worst` is what a question may have cost whose answer was lost."""
+        try:
+            response = await self._client.post(path, body=body, cast_to=httpx2.Response)
+        except openai.APIStatusError as error:
+            raise _refusal(error.response, error.body) from None
+        except _AnswerTooLarge:
+            raise ModelError(
+                f"the model's answer has more than {MAX_ANSWER_BYTES} bytes, the limit", spent=worst
+            ) from None
+        except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx2.ConnectError | ssl.SSLError):
+                log.warning("model_unreachable", error=type(error.__cause__).__name__)
+                raise ModelError("the model provider cannot be reached", wait_seconds=WAIT_SECONDS) from None
+            raise ModelError("the model provider's answer was cut short", spent=worst) from None
+        try:
+            return json.loads(response.content)
+        except (ValueError, RecursionError):
+            raise ModelError("the model provider's answer is not JSON", spent=worst) from None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+class _AnswerTooLarge(Exception):
+    """More bytes than an answer may have."""
+
+
+class _Transport(httpx2.AsyncBaseTransport):
+    """Lets out our headers and no others, and in so many bytes and no more."""
+
+    def __init__(self, api_key: str | None) -> None:
+        self._authorization = None if api_key is None else f"Bearer {api_key}"
+        self._inner = httpx2.AsyncHTTPTransport(
+            trust_env=False, limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.headers = httpx2.Headers(
+            [(name, value) for name, value in request.headers.multi_items() if name in _OUR_HEADERS]
+        )
+        # Uncompressed: a few bytes on the wire cannot become many here.
+        request.headers.update({"user-agent": "agenthost", "accept-encoding": "identity"})
+        if self._authorization is not None:
+            request.headers["authorization"] = self._authorization
+        response = await self._inner.handle_async_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise httpx2.DecodingError("compressed, although not asked to", request=request)
+        body = _Bounded(cast("httpx2.AsyncByteStream", response.stream))
+        return httpx2.Response(
+            response.status_code, headers=response.headers, stream=body, extensions=response.extensions
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body of at most MAX_ANSWER_BYTES. Raises _AnswerTooLarge past them."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        room = MAX_ANSWER_BYTES
+        async for chunk in self._stream:
+            room -= len(chunk)
+            if room < 0:
+                raise _AnswerTooLarge
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _refusal(response: httpx2.Response, body: object) -> ModelError:
+    """An answer with an error status, told without the provider's words: they may name its account or quote its key."""
+    status = response.status_code
+    said = f"{status}{_codes(body)}"
+    if status == 429:
+        seconds = _retry_after(response.headers)
+        when = "try again later" if seconds is None else f"try again in {math.ceil(seconds)} seconds"
+        return ModelError(
+            f"the model provider takes no more requests at the moment ({said}): {when}",
+            wait_seconds=WAIT_SECONDS if seconds is None else seconds,
+        )
+    if status in _KEY_REFUSED:
+        log.error("model_key_refused", status=status)
+        return ModelError(f"the model provider refused this host's key ({status}): its operator must look at it")
+    if status in _UNSUPPORTED:
+        return Unsupported(f"the model provider refused the request ({said}): is the model's name right?")
+    if status >= 500:
+        log.warning("model_failed", status=status)
+        return ModelError(f"the model provider failed ({said}): try again later", wait_seconds=WAIT_SECONDS)
+    log.warning("model_failed", status=status)
+    return ModelError(f"the model provider answered with status {status}")
+
+
+def _codes(body: object) -> str:
+    """Its error's `code` and `param`, where they are plain names."""
+    found = [body.get(name) for name in ("code", "param")] if isinstance(body, dict) else []
+    names = [name for name in found if isinstance(name, str) and _CODE.fullmatch(name)]
+    return "".join(f", {name}" for name in names)
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds, whether they came as a number or as a date; None when nothing sensible came."""
+    text = headers.get("retry-after", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), MAX_WAIT_SECONDS) if math.isfinite(seconds) else None
