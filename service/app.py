@@ -20,6 +20,9 @@ from service.database.embedded import EmbeddedPostgres
 from service.database.gateway import Database, DatabaseError
 from service.database.migrations import migrate
 from service.database.postgres import PostgresDatabase
+from service.database.rehearsals import PostgresRehearsals
+from service.database.tables import PostgresTables
+from service.database.user_tables import Rehearsals, Tables
 from service.edge import Edge, InFlight
 from service.host import Host
 from service.jwks import RemoteKeys
@@ -121,8 +124,12 @@ async def running_host(settings: Settings, given: Given) -> AsyncIterator[Host]:
 
 async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> Host:
     verifier, identity = await verifier_of(settings, stack)
-    database = given.database or await database_of(settings, stack)
+    database, dsn = given.database, None
+    if database is None:
+        dsn = await serving_dsn_of(settings, stack)
+        database = PostgresDatabase(dsn)
     await _start(database, stack)
+    tables, rehearsals = await user_tables_of(settings, dsn, stack)
     engines = engines_of(settings) if given.engines is None else given.engines
     for engine in engines.values():
         await _start(engine, stack)
@@ -136,14 +143,29 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         verifier=given.verifier or verifier,
         capabilities=given.capabilities or standard_registry(email_to=ceiling_of(settings.email_to)),
         signer=given.signer or RecordSigner(keys),
-        outside=given.outside or outside_of(settings, keys),
+        outside=given.outside or outside_of(settings, keys, tables, model_of(settings, stack)),
+        rehearsals=rehearsals,
         identity=identity,
     )
 
 
-def outside_of(settings: Settings, keys: Sequence[SecretKey]) -> Outside:
+def outside_of(settings: Settings, keys: Sequence[SecretKey], tables: Tables | None, model: Model | None) -> Outside:
     """What live services act with, as far as it is configured."""
-    return Outside(mail=mail_of(settings), vault=Vault(keys))
+    return Outside(mail=mail_of(settings), model=model, tables=tables, vault=Vault(keys))
+
+
+def model_of(settings: Settings, stack: AsyncExitStack) -> Model | None:
+    """The operator's model provider, if a model is named."""
+    if settings.openai_model is None:
+        return None
+    key = settings.openai_api_key
+    model = Model(
+        api_key=None if key is None else key.get_secret_value(),
+        base_url=settings.openai_base_url,
+        model=settings.openai_model,
+    )
+    stack.push_async_callback(model.close)
+    return model
 
 
 def mail_of(settings: Settings) -> Mail | None:
@@ -152,7 +174,20 @@ def mail_of(settings: Settings) -> Mail | None:
     return None if url is None else Mail(url.get_secret_value(), sender=settings.email_from)
 
 
-async def _start(part: Database | Engine | RemoteKeys, stack: AsyncExitStack) -> None:
+async def user_tables_of(
+    settings: Settings, dsn: str | None, stack: AsyncExitStack
+) -> tuple[Tables | None, Rehearsals | None]:
+    """The users' own tables, where there is a connection to Postgres itself."""
+    if dsn is None:
+        return None, None
+    tables = PostgresTables(dsn, most_rows=settings.limit_db_rows)
+    await _start(tables, stack)
+    rehearsals = PostgresRehearsals(dsn, most_rows=settings.limit_db_rows)
+    stack.push_async_callback(rehearsals.stop)
+    return tables, rehearsals
+
+
+async def _start(part: Database | Engine | RemoteKeys | PostgresTables, stack: AsyncExitStack) -> None:
     stack.push_async_callback(part.stop)
     await part.start()
 
@@ -172,9 +207,14 @@ async def verifier_of(settings: Settings, stack: AsyncExitStack) -> tuple[TokenV
 
 
 async def database_of(settings: Settings, stack: AsyncExitStack) -> Database:
+    """The database that `serving_dsn_of` names, not started."""
+    return PostgresDatabase(await serving_dsn_of(settings, stack))
+
+
+async def serving_dsn_of(settings: Settings, stack: AsyncExitStack) -> str:
     """The configured Postgres, or in local mode the embedded one, brought to this code's schema."""
     if settings.database_url is not None:
-        return PostgresDatabase(settings.database_url.get_secret_value())
+        return settings.database_url.get_secret_value()
     if not settings.local_mode:
         raise CannotStart(
             "SUPABASE_URL is set and DATABASE_URL is not. Set DATABASE_URL to the project's Postgres with the login "
@@ -184,7 +224,7 @@ async def database_of(settings: Settings, stack: AsyncExitStack) -> Database:
     stack.push_async_callback(embedded.stop)
     connections = await embedded.start()
     await migrate(connections.owner_dsn, serving_password=connections.serving_password)
-    return PostgresDatabase(connections.serving_dsn)
+    return connections.serving_dsn
 
 
 def engines_of(settings: Settings) -> Mapping[str, Engine]:

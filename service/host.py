@@ -11,6 +11,7 @@ from service.agents.line import CheckLine
 from service.auth import TokenVerifier
 from service.capabilities.registry import Registry
 from service.database.gateway import Database
+from service.database.user_tables import Rehearsals
 from service.local import LocalIdentity
 from service.outside.outside import Outside
 from service.runs.signature import RecordSigner
@@ -28,6 +29,8 @@ class Host:
     capabilities: Registry
     signer: RecordSigner
     outside: Outside
+    rehearsals: Rehearsals | None = None
+    """Where dry runs try what they do to the user's own tables; None without a connection to Postgres itself."""
     checks: CheckLine = field(default_factory=CheckLine)
     identity: LocalIdentity | None = None
     """Signs the tokens of local users; None where an identity provider is configured."""

@@ -61,7 +61,7 @@ def _of_the_bounds(state: str, diag: Diagnostic, table: str, bounds: statements.
     if state != "42704":
         return None
     if statements.TOO_MANY_ROWS in (diag.message_primary or ""):
-        return f"more than {bounds.rows} rows of {table}, the limit of one call: give a limit, or a narrower where"
+        return f"more than {bounds.rows} rows of {table}, the limit of one call: a narrower where, or a limit, chooses fewer"
     if statements.TOO_MANY_BYTES in (diag.message_primary or ""):
         return f"the rows of {table} have more than {bounds.bytes} bytes as JSON: ask for fewer rows or columns"
     return None

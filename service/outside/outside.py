@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+from service.outside.model import Model
+
+from service.database.user_tables import Tables
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """The adapters of a host; None is what it has not been configured for."""
 
     http: Any = None
-    model: Any = None
+    model: Model | None = None
     mail: Any = None
-    tables: Any = None
+    tables: Tables | None = None
     vault: Any = None

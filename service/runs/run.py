@@ -142,7 +142,10 @@ class _Run:
             "run_child": self._run_child,
         }
         if self.asked.test:
-            return DryContext(**common, fixtures=fixtures_of(definition.config.fixtures))
+            rehearsal = None if host.rehearsals is None else host.rehearsals.of(self.caller)
+            if rehearsal is not None:
+                at_end.push_async_callback(rehearsal.close)
+            return DryContext(**common, fixtures=fixtures_of(definition.config.fixtures), rehearsal=rehearsal)
         return LiveContext(**common, database=host.database, outside=host.outside)
 
     async def _run_child(self, name: str, input: Mapping[str, Any]) -> ChildEnd:
