@@ -12,6 +12,7 @@ from sandbox.job import Checked, Engine
 from sandbox.limits import Limits
 from service.agents.line import CheckLine
 from service.agents.models import AgentConfig, AgentLimits, CapabilitiesSource, ConfigOptions, parsed
+from service.capabilities.fixtures import Fixtures, fixtures_of
 from service.capabilities.manifest import Manifest, manifest_of, split_proposal
 from service.errors import ApiError
 from service.host import Host
@@ -32,6 +33,7 @@ class Definition:
     capabilities_source: CapabilitiesSource
     wanted: AgentLimits | None
     limits: Limits
+    fixtures: Fixtures
 
 
 async def examine(host: Host, user_id: UUID, config: AgentConfig, *, proposes: bool = False) -> Definition:
@@ -64,6 +66,7 @@ async def examine(host: Host, user_id: UUID, config: AgentConfig, *, proposes: b
         capabilities_source="given" if given else "inferred",
         wanted=wanted,
         limits=limits.lowered(wanted.model_dump(exclude_none=True)) if wanted else limits,
+        fixtures=fixtures_of(options.fixtures if config.fixtures is None else config.fixtures),
     )
 
 

@@ -20,7 +20,6 @@ from service.auth import Caller
 from service.capabilities.broker import Broker
 from service.capabilities.capability import Budget, ChildEnd, DryContext, GuestError, LiveContext, Reads
 from service.capabilities.effects import Effect
-from service.capabilities.fixtures import fixtures_of
 from service.capabilities.plain_json import cleaned, cleaned_text
 from service.database.gateway import DatabaseUnavailable
 from service.errors import ApiError
@@ -145,7 +144,7 @@ class _Run:
             rehearsal = None if host.rehearsals is None else host.rehearsals.of(self.caller)
             if rehearsal is not None:
                 at_end.push_async_callback(rehearsal.close)
-            return DryContext(**common, fixtures=fixtures_of(definition.config.fixtures), rehearsal=rehearsal)
+            return DryContext(**common, fixtures=definition.fixtures, rehearsal=rehearsal)
         return LiveContext(**common, database=host.database, outside=host.outside)
 
     async def _run_child(self, name: str, input: Mapping[str, Any]) -> ChildEnd:
