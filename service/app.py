@@ -31,6 +31,7 @@ from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
 from service.outside.mail import Mail
+from service.outside.model import Model
 from service.outside.outside import Outside
 from service.outside.vault import Vault
 from service.problem_docs import finish_openapi

@@ -4,9 +4,12 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from service.capabilities.agents import AGENTS
 from service.capabilities.capability import Arguments, Capability
+from service.capabilities.db import DB
 from service.capabilities.email import email_service
 from service.capabilities.kv import KV
+from service.capabilities.llm import LLM
 from service.capabilities.manifest import Manifest
 from service.capabilities.notify import NOTIFY
 from service.capabilities.secrets import SECRETS
@@ -42,7 +45,7 @@ class Registry:
 
 def standard_registry(*, email_to: Sequence[str] = ()) -> Registry:
     """Every capability that comes with the host, within the operator's ceilings."""
-    return Registry([KV, email_service(ceiling=email_to), NOTIFY, SECRETS])
+    return Registry([KV, DB, email_service(ceiling=email_to), LLM, NOTIFY, SECRETS])
 
 
 def _require_twins(capability: Capability) -> None:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from service.outside.model import Model
-
 from service.database.user_tables import Tables
+from service.outside.model import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,9 +59,10 @@ class Known:
 
 
 class Validation:
-    """One input against one schema."""
+    """One value against one schema. `unknown` is said, with what is known, of a property that may not be there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unknown: str = "is not an input of this agent; it takes") -> None:
+        self._unknown = unknown
         self._steps = MAX_STEPS
         self._known: dict[int, Known] = {}  # each holds its schema: no other can get that id
 
@@ -143,8 +144,7 @@ class Validation:
             if name in properties:
                 self.check(properties[name], item, (*place, name), problems)
             elif others is False:
-                wrong = f"is not an input of this agent; it takes: {self.known(schema).inputs}"
-                problems.append(((*place, name), wrong))
+                problems.append(((*place, name), f"{self._unknown}: {self.known(schema).inputs}"))
             elif isinstance(others, Mapping):
                 self.check(others, item, (*place, name), problems)
 
