@@ -7,12 +7,26 @@ from sandbox.guest.services.asking import Ask
 from sandbox.guest.services.secrets import header_value
 
 
+class Headers(dict[str, str]):
+    """Headers of an answer, whose names may be asked for in any case."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The header, or `default` when there is none. Several of one name are one, joined by a comma."""
+        return super().get(name.lower(), default)
+
+
 class Response:
-    """An answer: `status`, `headers` (names in lower case), `text`, `url`, `ok`, and `json()`."""
+    """An answer, whatever its status: `status`, `headers`, `text`, `url` (behind redirects), `ok`, and `json()`."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.status: int = answer["status"]
-        self.headers: dict[str, str] = answer["headers"]
+        self.headers = Headers(answer["headers"])
         self.text: str = answer["text"]
         self.url: str = answer["url"]
 
@@ -23,11 +37,22 @@ class Response:
 
     def json(self) -> Any:
         """The text as JSON. Raises ValueError when it is not."""
-        return json_text.loads(self.text)
+        try:
+            return json_text.loads(self.text)
+        except (ValueError, RecursionError):
+            begin = self.text[:60]
+            raise ValueError(f"the answer of {self.url} (status {self.status}) is not JSON: {begin!r}") from None
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} of {self.url}>"
 
 
 class Http:
-    """Requests to the hosts that the manifest names."""
+    """Requests to the hosts that the manifest names, over https unless it also names http.
+
+    Each call raises CapabilityDenied for what the manifest lacks, ServiceError when there is no answer (no connection,
+    no time left, too large), and ValueError or TypeError for arguments that cannot be sent.
+    """
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -42,21 +67,12 @@ class Http:
         data: Any = None,
         timeout: float | None = None,
     ) -> Response:
-        """One request. A status of 400 and more is an answer; ServiceError means that there was none."""
-        answer = self._ask(
-            "http",
-            "request",
-            {
-                "method": method,
-                "url": url,
-                "params": params,
-                "headers": None if headers is None else {name: header_value(headers[name]) for name in headers},
-                "json": json,
-                "data": data,
-                "timeout": timeout,
-            },
-        )
-        return Response(answer)
+        """One request, and redirects that stay within the manifest. `params` are added to the query; `json` or `data`
+        is the body, where a dict of `data` is sent as a form and a text as it is; `timeout` is in seconds."""
+        if headers is not None:
+            headers = {name: header_value(headers[name]) for name in headers}
+        args = {"method": method, "url": url, "params": params, "headers": headers}
+        return Response(self._ask("http", "request", {**args, "json": json, "data": data, "timeout": timeout}))
 
     def get(self, url: str, **options: Any) -> Response:
         """GET; options as for `request`."""

@@ -1,0 +1,133 @@
+"""The arguments of `http.request`, checked before anything acts: what is refused here never reaches a socket."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from service.capabilities.capability import Arguments
+from service.capabilities.manifest import Method, SecretName
+from service.capabilities.plain_json import fault
+from service.outside.http_url import HttpUrl, Scalar, parse_url, urlencoded
+
+MAX_HEADERS: Final = 50
+MAX_HEADERS_CHARACTERS: Final = 32 * 1024
+MAX_SECRETS: Final = 5
+MAX_TIMEOUT_SECONDS: Final = 3600
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_VALUE: Final = re.compile(r"([!-~]([ -~\t]*[!-~])?)?")
+_OURS: Final = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+"""Headers that say how a message travels. Two readings of one of these is how requests are smuggled."""
+
+
+def _is_plain(value: Any) -> Any:
+    if reason := fault(value):
+        raise ValueError(f"cannot be sent: {reason}")
+    return value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _url(value: str) -> str:
+    parse_url(value)
+    return value
+
+
+def _header_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("should have names of letters, digits and hyphens")
+    if name.lower() in _OURS or name.lower().startswith("proxy-"):
+        raise ValueError(f"may not set {name}: this host does")
+    return name
+
+
+class SecretPart(Arguments):
+    """A secret's place in the value of a header."""
+
+    secret: SecretName
+
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = str | list[str | SecretPart]
+Fields = dict[str, Scalar | list[Scalar] | None]
+
+
+def fits_a_header(value: str) -> bool:
+    """Whether `value` is one line of printable ASCII, without a blank at either end."""
+    return _VALUE.fullmatch(value) is not None
+
+
+class Request(Arguments):
+    """One request. `headers` map to a text, or to parts of which each is a text or {"secret": NAME}."""
+
+    method: Annotated[Method, BeforeValidator(_upper)]
+    url: Annotated[str, AfterValidator(_url)]
+    params: Annotated[Fields | None, AfterValidator(_is_plain)] = None
+    headers: Annotated[dict[HeaderName, HeaderValue] | None, Field(max_length=MAX_HEADERS)] = None
+    json_value: Annotated[Any, Field(alias="json"), AfterValidator(_is_plain)] = None
+    data: Annotated[str | Fields | None, AfterValidator(_is_plain)] = None
+    timeout: Annotated[int | float, Field(gt=0, le=MAX_TIMEOUT_SECONDS)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_body(self) -> Self:
+        if self.json_value is not None and self.data is not None:
+            raise ValueError("give json or data, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_query(self) -> Self:
+        self.address()
+        return self
+
+    @model_validator(mode="after")
+    def _has_fit_headers(self) -> Self:
+        values = self.header_values(dict.fromkeys(self.secret_names(), "secret"))
+        if len({name.lower() for name in values}) != len(values):
+            raise ValueError("headers: the same name is given twice")
+        if unfit := [name for name, value in values.items() if not fits_a_header(value)]:
+            raise ValueError(f"headers: {unfit[0]} should be printable ASCII on one line, without a blank at an end")
+        if sum(len(name) + len(value) for name, value in values.items()) > MAX_HEADERS_CHARACTERS:
+            raise ValueError(f"headers: they have more than {MAX_HEADERS_CHARACTERS} characters")
+        if len(self.secret_names()) > MAX_SECRETS:
+            raise ValueError(f"headers: they hold more than {MAX_SECRETS} secrets")
+        return self
+
+    def address(self) -> HttpUrl:
+        """The URL with its query."""
+        return parse_url(self.url, self.params)
+
+    def secret_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(part.secret for _, part in self._parts() if isinstance(part, SecretPart)))
+
+    def headers_with_secrets(self) -> frozenset[str]:
+        return frozenset(name for name, part in self._parts() if isinstance(part, SecretPart))
+
+    def header_values(self, secrets: Mapping[str, str]) -> dict[str, str]:
+        """The headers as text, the secrets put in."""
+        values = dict.fromkeys(self.headers or {}, "")
+        for name, part in self._parts():
+            values[name] += secrets[part.secret] if isinstance(part, SecretPart) else part
+        return values
+
+    def body(self) -> tuple[bytes, str | None]:
+        """What is sent, and its type if that follows from the argument."""
+        if self.json_value is not None:
+            return json.dumps(self.json_value).encode(), "application/json"
+        if isinstance(self.data, dict):
+            return urlencoded(self.data).encode(), "application/x-www-form-urlencoded"
+        return (self.data or "").encode(), None
+
+    def _parts(self) -> Iterator[tuple[str, str | SecretPart]]:
+        for name, value in (self.headers or {}).items():
+            for part in [value] if isinstance(value, str) else value:
+                yield name, part
