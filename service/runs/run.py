@@ -27,6 +27,7 @@ from service.host import Host
 from service.runs.asked import Asked
 from service.runs.inputs import fit
 from service.runs.models import Ending, RunRecord
+from service.runs.observer import UNOBSERVED, Observer
 from service.runs.stop import Stop, Stopped
 from service.runs.store import Begun, RunStore
 
@@ -36,13 +37,13 @@ MAX_MESSAGE: Final = 4000
 MAX_TRACEBACK: Final = 8000
 
 
-async def run_agent(host: Host, caller: Caller, asked: Asked, stop: Stop) -> RunRecord:
+async def run_agent(host: Host, caller: Caller, asked: Asked, stop: Stop, observer: Observer = UNOBSERVED) -> RunRecord:
     """Run one of the caller's agents. Raises ApiError when it cannot begin, or `run_not_recorded` with all of it."""
     store = RunStore(database=host.database, caller=caller, signer=host.signer, limits=host.settings)
     begun = await store.begin(asked)
     if isinstance(begun, RunRecord):
         return begun
-    run = _Run(host=host, caller=caller, asked=asked, begun=begun)
+    run = _Run(host=host, caller=caller, asked=asked, begun=begun, observer=observer)
     ending = await run.end(stop)
     record = _record(run, ending)
     recorded = await store.finish(begun, record)
@@ -60,6 +61,7 @@ class _Run:
     caller: Caller
     asked: Asked
     begun: Begun
+    observer: Observer = UNOBSERVED
     started: float = field(default_factory=time.monotonic)
     engine: str = DEFAULT_ENGINE
     input: Any = None
@@ -117,13 +119,20 @@ class _Run:
         )
         async with AsyncExitStack() as at_end:
             context = self._context(definition, at_end)
-            broker = Broker(self.host.capabilities, context, proposed=definition.proposed)
+            broker = Broker(
+                self.host.capabilities, context, proposed=definition.proposed, on_effect=self.observer.effect
+            )
             self.effects = broker.effects
-            outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self.logs.append)
+            self.observer.started(self.begun, self.asked)
+            outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self._log)
         if broker.host_failure is not None:
             raise broker.host_failure
         self.logs = list(outcome.logs)
         return self._of(outcome)
+
+    def _log(self, line: str) -> None:
+        self.logs.append(line)
+        self.observer.log(line)
 
     def _context(self, definition: Definition, at_end: AsyncExitStack) -> LiveContext | DryContext:
         """What the services answer with: a dry run's has no way to act."""
