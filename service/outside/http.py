@@ -17,7 +17,7 @@ import httpx
 
 from service.outside.http_text import text_of
 from service.outside.http_url import BadUrl, HttpUrl, redirected
-from service.outside.lookups import Lookups, Resolve, TooManyLookups, system_addresses
+from service.outside.lookups import Lookups, Resolve, system_addresses
 from service.outside.public_addresses import is_public
 
 MAX_REDIRECTS: Final = 5
@@ -116,10 +116,7 @@ class HttpDoor:
 
     async def _addresses(self, url: HttpUrl, account: str) -> list[str]:
         """All addresses of the host, or none: a name with public and other addresses is a trap, or a mistake."""
-        try:
-            found = [url.host] if _is_address(url.host) else await self._lookups.addresses(url.host, account)
-        except TooManyLookups:
-            raise HttpError("too many names are being looked up for you; try again in some seconds") from None
+        found = [url.host] if _is_address(url.host) else await self._lookups.addresses(url.host, account)
         if not found or not all((address, url.port) in self._allowed or is_public(address) for address in found):
             # The same for a name that does not exist: which names exist inside is nobody's business.
             raise HttpError(f"{url.host} has no address on the public internet")

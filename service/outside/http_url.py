@@ -101,6 +101,7 @@ def _require_fit(text: str) -> None:
 
 
 def _authority(text: str, scheme: str) -> tuple[str, int]:
+    """The host and the port. A server of mail takes the lines of a request for commands: port 25 would send e-mail."""
     if "@" in text:
         raise BadUrl("may not hold a user or a password; send them as a header")
     if text.startswith("["):
@@ -109,8 +110,8 @@ def _authority(text: str, scheme: str) -> tuple[str, int]:
     if match is None:
         raise BadUrl("should have a host, and behind a colon a port in digits")
     port = int(match["port"]) if match["port"] else PORTS[scheme]
-    if not 1 <= port <= 65535:
-        raise BadUrl("should have a port from 1 to 65535")
+    if port not in PORTS.values() and not 1024 <= port <= 65535:
+        raise BadUrl("should have the port 80, 443, or one from 1024 to 65535; the others are for other protocols")
     return parse_host(match["host"]), port
 
 

@@ -1,23 +1,19 @@
 """Looking names up, off the event loop. Invariant: no account can take the threads that all share.
 
-A lookup cannot be called off: one that nobody waits for any more still counts against the account that began it.
+A lookup cannot be called off: one that nobody waits for any more still takes the turn of the account that began it.
 """
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
+from weakref import WeakValueDictionary
 
 THREADS: Final = 32
 PER_ACCOUNT: Final = 4
 
 Resolve = Callable[[str], Sequence[str]]
-
-
-class TooManyLookups(Exception):
-    """The account has PER_ACCOUNT lookups that are not finished."""
 
 
 def system_addresses(host: str) -> Sequence[str]:
@@ -30,23 +26,17 @@ def system_addresses(host: str) -> Sequence[str]:
 
 
 class Lookups:
-    """Runs `resolve` in threads of its own."""
+    """Runs `resolve` in threads of its own, at most PER_ACCOUNT at a time for one account."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lookup")
-        self._unfinished: Counter[str] = Counter()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def addresses(self, host: str, account: str) -> Sequence[str]:
-        """One lookup. Raises TooManyLookups."""
-        if self._unfinished[account] >= PER_ACCOUNT:
-            raise TooManyLookups
-        self._unfinished[account] += 1
+        """The addresses of `host`, once it is the account's turn. Waits without an end: the caller sets one."""
+        turns = self._turns.setdefault(account, asyncio.Semaphore(PER_ACCOUNT))
+        await turns.acquire()
         lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host)
-        lookup.add_done_callback(lambda _: self._finished(account))
+        lookup.add_done_callback(lambda _: turns.release())
         return await asyncio.shield(lookup)
-
-    def _finished(self, account: str) -> None:
-        self._unfinished[account] -= 1
-        if not self._unfinished[account]:
-            del self._unfinished[account]
