@@ -23,6 +23,8 @@ def refusal(error: psycopg.Error, table: str, bounds: statements.Bounds) -> Refu
         return Refused(said)
     if said := _of_the_bounds(state, error.diag, table, bounds) or _of_the_statement(state, error.diag, table):
         return Refused(said, mistaken=True)
+    if not state and isinstance(error, psycopg.DataError):
+        return Refused("a value does not fit: text cannot contain U+0000", mistaken=True)
     if not state or state.startswith(_UNAVAILABLE):
         return DatabaseUnavailable(f"{type(error).__name__} {state}")
     return Refused(f"the database refused it, or a trigger of {table} failed (SQLSTATE {state})")
@@ -61,7 +63,7 @@ def _of_the_bounds(state: str, diag: Diagnostic, table: str, bounds: statements.
     if state != "42704":
         return None
     if statements.TOO_MANY_ROWS in (diag.message_primary or ""):
-        return f"more than {bounds.rows} rows of {table}, the limit of one call: a narrower where, or a limit, chooses fewer"
+        return f"more than {bounds.rows} rows of {table}, the limit of one call: choose fewer by where or limit"
     if statements.TOO_MANY_BYTES in (diag.message_primary or ""):
         return f"the rows of {table} have more than {bounds.bytes} bytes as JSON: ask for fewer rows or columns"
     return None

@@ -13,6 +13,7 @@ from typing import Final
 from weakref import WeakSet
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from service.auth import Caller
 from service.database.gateway import DatabaseUnavailable
@@ -114,7 +115,7 @@ class _Rehearsal(Verbs):
         try:
             results = await exchange(connection, [_SAVEPOINT, become, _IMMEDIATE, query, _RELEASE])
         except psycopg.Error:
-            if not connection.closed:
+            if connection.pgconn.transaction_status == TransactionStatus.INERROR:
                 await exchange(connection, [_UNDO, _RELEASE])
             raise
         text = results[3].get_value(0, 0) if results[3].ntuples else None
