@@ -52,7 +52,13 @@ ERRORS: Mapping[str, ErrorKind] = {
     "kind_not_supported": ErrorKind(422, "Only agents made of code", "Put Python source in agent_config.code."),
     "engine_not_supported": ErrorKind(422, "No such engine here", "GET /ready lists the engines of this host."),
     "agent_invalid": ErrorKind(422, "The stored agent is not valid", "Correct it with PATCH /agents/{agent_name}."),
-    "model_not_configured": ErrorKind(503, "No model is configured", "Send the code as agent_config."),
+    "model_not_configured": ErrorKind(
+        503, "No model is configured", "Send the code as agent_config; or the operator sets OPENAI_MODEL."
+    ),
+    "model_unavailable": ErrorKind(502, "The language model gave no answer", "Try again later, or send agent_config."),
+    "generation_failed": ErrorKind(
+        422, "No attempt gave an agent that can run", "Say it differently, or send the code as agent_config."
+    ),
     # Secrets
     "secret_not_found": ErrorKind(404, "No such secret", "GET /secrets lists the names of your secrets."),
     "too_many_secrets": ErrorKind(409, "You have as many secrets as you may", "DELETE one that no agent needs."),

@@ -52,6 +52,10 @@ class LimitSettings(BaseModel):
     )
     limit_tokens_per_run: int = _limit(20_000, "TOKENS_PER_RUN", "Model tokens of one run and its child runs.")
     limit_tokens_per_day: int = _limit(200_000, "TOKENS_PER_DAY", "Model tokens of one user in a day.")
+    limit_generations_per_day: int = _limit(
+        100, "GENERATIONS_PER_DAY", "Agents that a model writes for one user in a day."
+    )
+    limit_generation_seconds: float = _limit(120.0, "GENERATION_SECONDS", "Time for writing one agent.", at_most=3600)
     limit_emails_per_run: int = _limit(10, "EMAILS_PER_RUN", "Recipients that one run and its child runs write to.")
     limit_emails_per_day: int = _limit(100, "EMAILS_PER_DAY", "Recipients that one user's agents write to in a day.")
     limit_email_bytes: int = _limit(256 * 1024, "EMAIL_BYTES", "Subject, text and HTML of one e-mail.", at_least=1024)

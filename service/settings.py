@@ -117,6 +117,13 @@ class Settings(LimitSettings):
         validation_alias=_env("OPENAI_MODEL"),
         description="The model that agents use when they name none. Without it this host has no model.",
     )
+    generation_attempts: int = Field(
+        default=4,
+        validation_alias=_env("AGENTHOST_GENERATION_ATTEMPTS"),
+        description="How often a model may try to write one agent.",
+        ge=1,
+        le=20,
+    )
     smtp_url: SecretStr | None = Field(
         default=None,
         validation_alias=_env("SMTP_URL"),

@@ -26,7 +26,7 @@ _MAX_ALTERNATIVES = 20
 _MAX_CHOICE_CHARACTERS = 1000
 _MAX_CHOICE_BITS = 1024
 
-_HINT = "Use str, int, float, bool, list, dict, list[...], dict[str, ...], Literal[...], X | None, or no annotation."
+HINT = "Use str, int, float, bool, list, dict, list[...], dict[str, ...], Literal[...], X | None, or no annotation."
 
 
 class NotUnderstood(Exception):
@@ -34,7 +34,7 @@ class NotUnderstood(Exception):
 
     code = "annotation_not_understood"
 
-    def __init__(self, node: ast.AST, hint: str = _HINT) -> None:
+    def __init__(self, node: ast.AST, hint: str = HINT) -> None:
         super().__init__(f"the annotation {_source(node)[:60]!r} is not understood")
         self.hint = hint
 

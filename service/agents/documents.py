@@ -41,12 +41,12 @@ def agent(
 ) -> dict[str, Any]:
     """One agent: the config as it is stored, and what is in force of it."""
     if isinstance(definition, ApiError):
-        in_force = _nothing_in_force(definition)
+        found = _nothing_in_force(definition)
         config = cleaned(agent.config)
     else:
-        in_force = _in_force(definition)
+        found = in_force(definition)
         config = definition.config.model_dump(mode="json", exclude_none=True)
-    return {**summary(agent, user_id), "agent_config": config, **in_force, "capabilities_added": added or []}
+    return {**summary(agent, user_id), "agent_config": config, **found, "capabilities_added": added or []}
 
 
 def added(before: Definition | ApiError, after: Definition | ApiError) -> list[str]:
@@ -62,17 +62,17 @@ def _asked_for(definition: Definition) -> set[str]:
 
 
 def passed_check(definition: Definition) -> dict[str, Any]:
-    in_force = _in_force(definition)
-    ok = in_force.pop("valid")
-    del in_force["proposed"]  # code that is only checked was written by whoever sent it
-    return {"ok": ok, **in_force, "description": definition.checked.description}
+    found = in_force(definition)
+    ok = found.pop("valid")
+    del found["proposed"]  # code that is only checked was written by whoever sent it
+    return {"ok": ok, **found, "description": definition.checked.description}
 
 
 def refused_check(error: ApiError, config: AgentConfig) -> dict[str, Any]:
-    in_force = _nothing_in_force(error)
-    ok = in_force.pop("valid")
-    del in_force["proposed"]
-    return {"ok": ok, **in_force, "engine": config.engine or DEFAULT_ENGINE, "description": ""}
+    found = _nothing_in_force(error)
+    ok = found.pop("valid")
+    del found["proposed"]
+    return {"ok": ok, **found, "engine": config.engine or DEFAULT_ENGINE, "description": ""}
 
 
 def version_summary(row: Row) -> dict[str, Any]:
@@ -93,7 +93,8 @@ def version(row: Row) -> dict[str, Any]:
     return {**version_summary(row), "agent_name": row["agent_name"], "agent_config": cleaned(config)}
 
 
-def _in_force(definition: Definition) -> dict[str, Any]:
+def in_force(definition: Definition) -> dict[str, Any]:
+    """What a config comes to on this host."""
     return {
         "engine": definition.engine.name,
         "entry": definition.checked.entry,

@@ -95,7 +95,8 @@ class AgentDefinition(Closed):
 
     agent_name: AgentName
     description: Description | None = Field(None, description="By default the first paragraph of its docstring.")
-    agent_config: AgentConfig | None = None
+    agent_config: AgentConfig | None = Field(None, description="Without it a model writes the code.")
+    accept_capabilities: bool = Field(False, description="Put in force at once what a model's code asks for.")
 
 
 class AgentChange(Closed):

@@ -131,9 +131,16 @@ class AgentStore:
 
     async def take_check(self, per_day: int) -> None:
         """Count one check of new code. Raises ApiError `quota_exceeded`."""
-        quota = await self.database.call(self.caller, "take_quota", p_name="checks", p_amount=1, p_limit=per_day)
+        await self._take("checks", per_day, "checks of code")
+
+    async def take_generation(self, per_day: int) -> None:
+        """Count one agent that a model writes. Raises ApiError `quota_exceeded`."""
+        await self._take("generations", per_day, "agents written by a model")
+
+    async def _take(self, name: str, per_day: int, what: str) -> None:
+        quota = await self.database.call(self.caller, "take_quota", p_name=name, p_amount=1, p_limit=per_day)
         if not quota["allowed"]:
-            detail = f"You have used your {per_day} checks of code for today; more at {quota['resets_at']}."
+            detail = f"You have used your {per_day} {what} for today; more at {quota['resets_at']}."
             left = datetime.fromisoformat(str(quota["resets_at"])) - datetime.now(UTC)
             retry_after = str(max(math.ceil(left.total_seconds()), 1))
             raise ApiError("quota_exceeded", detail, headers={"Retry-After": retry_after})

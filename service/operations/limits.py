@@ -41,6 +41,8 @@ _APPLIES_TO: Final = {
     "db_rows": "call",
     "tokens_per_day": "user",
     "emails_per_day": "user",
+    "generations_per_day": "user",
+    "generation_seconds": "request",
     "secrets": "user",
     "secret_bytes": "secret",
     "body_bytes": "request",
@@ -60,6 +62,7 @@ _UNITS: Final = {
     "emails_per_run": "recipients",
     "emails_per_day": "recipients",
     "db_rows": "rows",
+    "generations_per_day": "generations",
     "secrets": "secrets",
 }
 _FIXED: Final = (

@@ -66,7 +66,19 @@ async def test_every_limit_is_listed_with_its_unit(ada: User) -> None:
     assert {name for name, limit in limits.items() if limit["lowerable"]} == LOWERABLE
     assert {limit["unit"] for limit in limits.values()} <= {
         *("seconds", "bytes", "days", "hours", "characters", "levels"),
-        *("calls", "runs", "checks", "keys", "notifications", "agents", "tokens", "recipients", "rows", "secrets"),
+        *(
+            "calls",
+            "runs",
+            "checks",
+            "keys",
+            "notifications",
+            "agents",
+            "tokens",
+            "recipients",
+            "rows",
+            "secrets",
+            "generations",
+        ),
     }
     assert (limits["json_depth"]["value"], limits["json_depth"]["setting"]) == (64, None)
 

@@ -1,0 +1,121 @@
+"""The dry run of code that is not stored yet: with stand-ins for every service, and none of the user's rows.
+
+What it says goes back to the model's provider, so nothing that it could say may come from anywhere but the model.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import uuid4
+
+from sandbox.job import Job, Outcome
+from service.agents.check import Definition
+from service.auth import Caller
+from service.capabilities.broker import Broker
+from service.capabilities.capability import Budget, ChildEnd, DryContext, Reads
+from service.capabilities.effects import Effect
+from service.capabilities.fixtures import Fixtures
+from service.database.gateway import Row, Where
+from service.host import Host
+
+WALL_SECONDS: Final = 10.0
+CPU_SECONDS: Final = 2
+DRAFT: Final = "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """How the dry run ended, and what it called."""
+
+    outcome: Outcome
+    effects: Sequence[Effect]
+
+
+async def rehearse(host: Host, caller: Caller, definition: Definition, value: Mapping[str, Any]) -> Rehearsed:
+    """Run a draft with an input that fits it. Raises SandboxUnavailable."""
+    limits = replace(
+        definition.limits,
+        wall_seconds=min(definition.limits.wall_seconds, WALL_SECONDS),
+        cpu_seconds=min(definition.limits.cpu_seconds, CPU_SECONDS),
+    )
+    job = Job(
+        code=definition.checked.code,
+        entry=definition.checked.entry,
+        input=value,
+        test=True,
+        limits=limits,
+        source=definition.config.code,
+    )
+    async with AsyncExitStack() as at_end:
+        context = DryContext(
+            caller=replace(caller, claims={**caller.claims, "email": "owner@example.com"}),
+            agent_id=str(uuid4()),
+            agent_name=DRAFT,
+            run_id=str(uuid4()),
+            limits=host.settings,
+            manifest=definition.manifest,
+            budget=Budget(deadline=time.monotonic() + limits.wall_seconds, max_effects=limits.effects),
+            at_end=at_end,
+            reads=_NoRows(host.database, caller, definition),
+            run_child=_made_up_child,
+            fixtures=Fixtures(),
+            rehearsal=_NoTables(),
+        )
+        broker = Broker(host.capabilities, context, proposed=definition.proposed)
+        outcome = await definition.engine.run(job, on_call=broker.handle)
+    return Rehearsed(outcome, broker.effects)
+
+
+@dataclass(frozen=True, slots=True)
+class _NoRows(Reads):
+    """Nothing is there but the secrets that the code names: those its owner can make later."""
+
+    definition: Definition
+
+    async def select(
+        self,
+        table: str,
+        *,
+        columns: list[str] | None = None,
+        where: Where | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+    ) -> list[Row]:
+        if table != "user_secrets" or not where:
+            return []
+        asked_for = self.definition.manifest.extended_by(self.definition.proposed)
+        hosts = asked_for.http.hosts if asked_for.http else []
+        return [{"name": where["name"], "hosts": hosts, "ciphertext": ""}]
+
+    async def call(self, function: str, **arguments: Any) -> Any:
+        match function:
+            case "kv_get":
+                return {"found": False, "value": None}
+            case "kv_list":
+                return []
+            case _:
+                raise ValueError(f"{function} does more than read")
+
+
+class _NoTables:
+    """Every table is empty; what is inserted comes back, and is gone."""
+
+    async def select(self, table: str, **_: Any) -> list[Row]:
+        return []
+
+    async def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        return [{"id": str(uuid4()), **row} for row in rows]
+
+    async def update(self, table: str, values: Mapping[str, Any], *, where: Where) -> list[Row]:
+        return []
+
+    async def delete(self, table: str, *, where: Where) -> list[Row]:
+        return []
+
+    async def close(self) -> None: ...
+
+
+async def _made_up_child(name: str, input: Mapping[str, Any]) -> ChildEnd:
+    return ChildEnd(run_id=str(uuid4()), status="succeeded", output={})
