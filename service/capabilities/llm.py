@@ -173,7 +173,7 @@ class _Allowance:
         asked = worst(arguments.question(model="", max_tokens=wanted)).input
         left, limit = self._left()
         if asked >= left:
-            raise _failed(f"the question has about {asked} tokens, and {left} are left of {limit}")
+            raise _failed(f"the question has about {asked} tokens, and {max(left, 0)} are left of {limit}")
         capped = wanted > left - asked
         return _Room(asked=asked, max_tokens=min(wanted, left - asked), limit=limit if capped else None)
 
@@ -201,8 +201,8 @@ def _answered(arguments: Complete, completion: Completion, room: _Room) -> Any:
         result: dict[str, Any] = {"value": completion.value}
     else:
         if completion.cut and (arguments.max_tokens is None or room.limit is not None):
-            why = f"by {room.limit}" if room.limit else "; give a larger max_tokens"
-            raise _failed(f"the answer was cut at {room.max_tokens} tokens {why}", performed=True)
+            why = f" by {room.limit}" if room.limit else "; give a larger max_tokens"
+            raise _failed(f"the answer was cut at {room.max_tokens} tokens{why}", performed=True)
         result = {"text": cleaned_text(completion.text)}
     size = len(canonical(result))
     if size > MAX_ANSWER_BYTES:
@@ -228,7 +228,7 @@ def _is_answer(arguments: Complete, recorded: Any) -> bool:
 
 
 def _failed(message: str, *, performed: bool = False) -> GuestError:
-    return GuestError("ServiceError", f"llm.complete: {message}", performed=performed)
+    return GuestError("ServiceError", f"llm.complete: {cleaned_text(message)}", performed=performed)
 
 
 LLM: Final = Capability(name="llm", arguments={"complete": Complete}, live=LiveLlm, dry_run=DryLlm)
