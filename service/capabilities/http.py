@@ -41,18 +41,21 @@ class Answered(BaseModel):
 
 
 class LiveHttp:
-    """Sends the request."""
+    """Sends the request. What a run has once sent of secrets is masked in all its answers: servers remember."""
 
     def __init__(self, context: LiveContext) -> None:
         self._run = context
+        self._sent: dict[str, str] = {}
 
     async def request(self, arguments: Request) -> Any:
         _require_small(arguments, self._run)
         secrets = {name: await reveal(self._run, name) for name in arguments.secret_names()}
         for name, secret in secrets.items():
             _require_bound(name, secret.hosts, arguments.address())
-        mask = Mask(secret.value for secret in secrets.values())
-        request = _with_headers(arguments, {name: secret.value for name, secret in secrets.items()})
+        values = {name: secret.value for name, secret in secrets.items()}
+        request = _with_headers(arguments, values)
+        self._sent |= values
+        mask = Mask(self._sent.values())
         limits = self._run.limits
         seconds = min(arguments.timeout or limits.limit_http_seconds, limits.limit_http_seconds)
         try:

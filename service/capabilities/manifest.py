@@ -7,6 +7,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 MAX_ENTRIES: Final = 100
+MAX_SECRETS: Final = 20
+"""Each secret that a run sends is looked for in all that it is answered, which takes its time."""
+
 GENERATED_MAX_TOKENS: Final = 4000
 """Model tokens a run of generated code may use before its owner says otherwise."""
 
@@ -79,7 +82,7 @@ class AgentsGrant(Grant):
 
 
 class SecretsGrant(Grant):
-    names: list[SecretName] = Field([], max_length=MAX_ENTRIES)
+    names: list[SecretName] = Field([], max_length=MAX_SECRETS)
 
 
 class Manifest(BaseModel):
