@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.commands.console import Exit, say
+from service.commands.samples import define_samples
 from service.commands.welcome import welcome
 from service.operations.routes import VERSION
 from service.serving import CannotListen, Server, listening_socket
@@ -58,6 +59,7 @@ async def _greet(app: FastAPI, url: str) -> None:
     with suppress(OSError):  # nobody may be reading
         typer.echo(text)
         sys.stdout.flush()
+    await define_samples(app)
 
 
 def _url(bound: socket.socket) -> str:

@@ -40,7 +40,7 @@ async def _demo(host: Host, url: str) -> list[str]:
         f"A token of the demo user {DEMO_EMAIL}, good for {TOKEN_SECONDS // 86_400} days:",
         token,
         "",
-        "Define an agent:",
+        "Sample agents are there already: try `agenthost run site_checker --test`, or define one of your own:",
         _curl(token, f"{url}/agents", "-H 'Content-Type: application/json'", "-d", shlex.quote(body)),
         "",
         "Run it:",
