@@ -18,7 +18,7 @@ from service.capabilities.email import ceiling_of
 from service.capabilities.registry import Registry, standard_registry
 from service.database.embedded import EmbeddedPostgres
 from service.database.gateway import Database, DatabaseError
-from service.database.migrations import migrate
+from service.database.migrations import first_migration, furnish_demo, migrate
 from service.database.postgres import PostgresDatabase
 from service.database.rehearsals import PostgresRehearsals
 from service.database.tables import PostgresTables
@@ -26,10 +26,11 @@ from service.database.user_tables import Rehearsals, Tables
 from service.edge import Edge, InFlight
 from service.host import Host
 from service.jwks import RemoteKeys
-from service.local import ISSUER, LocalIdentity, local_secret_key
+from service.local import DEMO_USER_ID, ISSUER, LocalIdentity, local_secret_key
 from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
+from service.outside.http import HttpDoor
 from service.outside.mail import Mail
 from service.outside.model import Model
 from service.outside.outside import Outside
@@ -152,7 +153,7 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
 
 def outside_of(settings: Settings, keys: Sequence[SecretKey], tables: Tables | None, model: Model | None) -> Outside:
     """What live services act with, as far as it is configured."""
-    return Outside(mail=mail_of(settings), model=model, tables=tables, vault=Vault(keys))
+    return Outside(http=HttpDoor(), mail=mail_of(settings), model=model, tables=tables, vault=Vault(keys))
 
 
 def model_of(settings: Settings, stack: AsyncExitStack) -> Model | None:
@@ -224,7 +225,9 @@ async def serving_dsn_of(settings: Settings, stack: AsyncExitStack) -> str:
     embedded = EmbeddedPostgres(settings.data_dir)
     stack.push_async_callback(embedded.stop)
     connections = await embedded.start()
-    await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    applied = await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    if first_migration() in applied:
+        await furnish_demo(connections.owner_dsn, DEMO_USER_ID)
     return connections.serving_dsn
 
 

@@ -48,6 +48,9 @@ class LiveHttp:
         self._sent: dict[str, str] = {}
 
     async def request(self, arguments: Request) -> Any:
+        door = self._run.outside.http
+        if door is None:
+            raise GuestError("ServiceError", "http.request: this host sends no requests")
         _require_small(arguments, self._run)
         secrets = {name: await reveal(self._run, name) for name in arguments.secret_names()}
         for name, secret in secrets.items():
@@ -59,7 +62,7 @@ class LiveHttp:
         limits = self._run.limits
         seconds = min(arguments.timeout or limits.limit_http_seconds, limits.limit_http_seconds)
         try:
-            answer = await self._run.outside.http.request(
+            answer = await door.request(
                 request,
                 account=str(self._run.caller.user_id),
                 seconds=min(seconds, self._run.budget.remaining_seconds()),

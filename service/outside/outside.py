@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.database.user_tables import Tables
+from service.outside.http import HttpDoor
 from service.outside.model import Model
 
 
@@ -11,7 +12,7 @@ from service.outside.model import Model
 class Outside:
     """The adapters of a host; None is what it has not been configured for."""
 
-    http: Any = None
+    http: HttpDoor | None = None
     model: Model | None = None
     mail: Any = None
     tables: Tables | None = None
