@@ -37,13 +37,19 @@ def run(days: int = 7, min_score: int = 50, services=None):
     print(f"{len(leads)} leads since {since}")
     if not leads:
         return {"leads": 0, "best": None, "mailed": False}
-    listed = "\n".join(f"{lead['score']:>4}  {lead['name']}, {lead['company']} <{lead['email']}>" for lead in leads)
+    listed = "\n".join(line_of(lead) for lead in leads)
     services.email.send(
         to="me",
-        subject=f"{len(leads)} new leads, the best from {leads[0]['company']}",
+        subject=f"{len(leads)} new leads, the best: {leads[0]['name']}",
         text=f"{summary_of(listed, services)}\n\n{listed}\n",
     )
     return {"leads": len(leads), "best": leads[0]["name"], "mailed": True}
+
+
+def line_of(lead):
+    company = f", {lead['company']}" if lead["company"] else ""
+    email = f" <{lead['email']}>" if lead["email"] else ""
+    return f"{lead['score']:>4}  {lead['name']}{company}{email}"
 
 
 def summary_of(listed, services):
