@@ -14,13 +14,15 @@ from service.app import create_app
 from service.auth import Caller
 from service.capabilities.broker import Broker
 from service.capabilities.capability import Budget
-from service.capabilities.llm import DEFAULT_MAX_TOKENS, LLM, MADE_UP
+from service.capabilities.effects import call_hash
+from service.capabilities.llm import DEFAULT_MAX_TOKENS, LLM, MADE_UP, Complete
 from service.capabilities.registry import Registry
 from service.database.gateway import Database
 from service.local import LocalIdentity
 from service.outside.model import Model
 from service.outside.outside import Outside
 from service.settings import Settings
+from tests.database.runs import STANDARD, begin
 from tests.peers.aimock import Aimock
 from tests.postgres import someone
 from tests.service.conftest import LocalHost, User
@@ -391,3 +393,39 @@ async def test_a_fixture_answers_as_a_model_would(database: Database, fixture: A
     fixtures = {"llm": [{"contains": "", "answer": fixture}]}
     said_then = await completed(broker(someone(), database, test=True, fixtures=fixtures), **args)
     assert told in said_then if isinstance(told, str) else told == said_then
+
+
+@pytest.mark.parametrize(
+    ("recording", "taken"),
+    [
+        ({"result": {"value": {"city": "Turin"}}}, True),
+        ({"result": {"value": {"city": 7}}}, False),
+        ({"result": {"value": {"city": "Turin"}, "more": 1}}, False),
+        ({"result": {"text": "Turin"}}, False),
+        ({"result": [{"value": {"city": "Turin"}}]}, False),
+        ({"error": {"type": "ServiceError", "message": "x"}}, False),
+        ("text", False),
+        (None, False),
+    ],
+)
+async def test_a_record_that_its_user_wrote_is_taken_only_in_the_shape_of_an_answer(
+    database: Database, recording: Any, taken: bool
+) -> None:
+    ada = someone()
+    [agent] = await database.insert(ada, "agents", [STANDARD])
+    run = await begin(database, ada)
+    arguments = Complete.model_validate({"prompt": "where", "schema": CITY})
+    forged = {
+        "run_id": run["run_id"],
+        "agent_id": agent["id"],
+        "service": "llm",
+        "action": "complete",
+        "source": "live",
+    }
+    hashed = call_hash("llm", "complete", arguments.model_dump(mode="json"))
+    more = {"seq": 1, "granted": True, "performed": True, "call_hash": hashed, "recording": recording}
+    await database.insert(ada, "run_effects", [forged | more])
+    answering = broker(ada, database, test=True, agent_id=agent["id"])
+    told = await completed(answering, "where", schema=CITY)
+    assert told == {"value": {"city": "Turin" if taken else "made up"}}
+    assert answering.effects[0].source == ("recorded" if taken else "made_up")
