@@ -50,14 +50,17 @@ class Broker:
         registry: Registry,
         context: LiveContext | DryContext,
         *,
+        max_effects: int | None = None,
         proposed: Manifest | None = None,
         on_effect: Callable[[Effect], None] | None = None,
     ) -> None:
-        """`proposed` is what a dry run may try before the owner accepts it; a live run gets nothing of it."""
+        """`max_effects` is this run's own limit; that of the budget it shares with its child runs. `proposed` is what
+        a dry run may try before the owner accepts it; a live run gets nothing of it."""
         self._registry = registry
         self._context = context
         self._test = isinstance(context, DryContext)
         self._tried = context.manifest.extended_by(proposed) if self._test and proposed else context.manifest
+        self._max_effects = context.budget.max_effects if max_effects is None else max_effects
         self._on_effect = on_effect
         self._twins: dict[str, Any] = {}
         self._recording_bytes = 0
@@ -69,9 +72,12 @@ class Broker:
     async def handle(self, call: Call) -> Reply:
         """The reply to one call. Raises EndRun past the limit of effects, DatabaseUnavailable when the host fails."""
         budget = self._context.budget
+        if len(self.effects) >= self._max_effects:
+            most = self._max_effects
+            raise EndRun("too_many_effects", f"The agent made more than {most} calls, the limit of a run.")
         if budget.effects >= budget.max_effects:
             most = budget.max_effects
-            raise EndRun("too_many_effects", f"The agent made more than {most} calls, the limit of a run.")
+            raise EndRun("too_many_effects", f"The run and its child runs made more than {most} calls, the limit.")
         budget.effects += 1
         made = _Made(call)
         try:

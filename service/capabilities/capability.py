@@ -8,7 +8,7 @@ stands in a context that the dry one never sees.
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -110,8 +110,13 @@ class ChildEnd:
     message: str | None = None
 
 
+Overlays = dict[str, dict[str, Any]]
+"""What a dry run and its child runs wrote to kv: by agent, by key."""
+
+
 class RunChild(Protocol):
-    """Runs another agent of the caller within this run. Raises GuestError when it cannot begin."""
+    """Runs another agent of the caller within this run, in a dry run as a dry run. Raises GuestError when it cannot
+    begin. Cancelling stops and records it first."""
 
     async def __call__(self, name: str, input: Mapping[str, Any]) -> ChildEnd: ...
 
@@ -146,6 +151,7 @@ class DryContext(RunContext):
 
     fixtures: Fixtures
     rehearsal: Rehearsal | None = None
+    overlays: Overlays = field(default_factory=dict)
 
     async def recorded(self, service: str, action: str, arguments: Arguments) -> Any:
         """What the agent's last live call with these arguments was answered, or None. Rows are the user's input: the

@@ -1,7 +1,7 @@
 """kv: JSON values that one agent keeps between its runs, optionally with a time to live.
 
-The dry run reads what is there and writes to an overlay of its own run, so that later reads of the run see its writes
-and nothing else ever does. One difference is left: the number of keys of a user is counted live only.
+The dry run reads what is there and writes to an overlay of its own, so that later reads of the run and its child runs
+see its writes and nothing else ever does. One difference is left: the number of keys of a user is counted live only.
 """
 
 import json
@@ -141,7 +141,7 @@ class DryKv:
 
     def __init__(self, context: DryContext) -> None:
         self._run = context
-        self._overlay: dict[str, _Written] = {}
+        self._overlay: dict[str, _Written] = context.overlays.setdefault(context.agent_id, {})
 
     async def get(self, arguments: Get) -> Any:
         written = self._overlay.get(arguments.key)

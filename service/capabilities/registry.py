@@ -8,6 +8,7 @@ from service.capabilities.agents import AGENTS
 from service.capabilities.capability import Arguments, Capability
 from service.capabilities.db import DB
 from service.capabilities.email import email_service
+from service.capabilities.http import HTTP
 from service.capabilities.kv import KV
 from service.capabilities.llm import LLM
 from service.capabilities.manifest import Manifest
@@ -45,7 +46,7 @@ class Registry:
 
 def standard_registry(*, email_to: Sequence[str] = ()) -> Registry:
     """Every capability that comes with the host, within the operator's ceilings."""
-    return Registry([KV, DB, email_service(ceiling=email_to), LLM, NOTIFY, SECRETS])
+    return Registry([HTTP, KV, DB, email_service(ceiling=email_to), LLM, NOTIFY, AGENTS, SECRETS])
 
 
 def _require_twins(capability: Capability) -> None:

@@ -68,7 +68,7 @@ async def asked_in_body(request: Request, agent_name: str, settings: Settings) -
     if not isinstance(body, dict):
         errors = [{"pointer": "", "message": "should be an object"}]
         raise ApiError("invalid_input", "The input of a run is a JSON object.", errors=errors)
-    if flag := next((name for name in body if _may_mean_test(name)), None):
+    if flag := next((name for name in body if may_mean_test(name)), None):
         raise _doubt(f"The body has a key {flag[:80]!r}; the flag stands in the query.")
     return Asked(agent_name=agent_name, input=BodyInput(body), test=test, idempotency_key=key)
 
@@ -93,7 +93,7 @@ def _split_flag(pairs: Iterable[tuple[str, str]]) -> tuple[bool, Sequence[tuple[
     for name, text in pairs:
         if name == "test":
             values.append(text)
-        elif _may_mean_test(name):
+        elif may_mean_test(name):
             raise _doubt(f"The query has a field {name[:80]!r}, which is not exactly 'test'.")
         else:
             rest.append((name, text))
@@ -104,7 +104,7 @@ def _split_flag(pairs: Iterable[tuple[str, str]]) -> tuple[bool, Sequence[tuple[
     return (FLAGS[values[0]] if values else False), rest
 
 
-def _may_mean_test(name: str) -> bool:
+def may_mean_test(name: str) -> bool:
     """Whether some word in a name is `test`: "Test", "test ", "test[]", "_test", "te-st", "amp;test", full-width."""
     folded = _folded(name)
     words = (folded, *_NOT_OF_A_NAME.split(folded))
@@ -120,7 +120,7 @@ def _has_hidden_flag(part: str) -> bool:
     for separator, piece in zip(pieces[1::2], pieces[2::2], strict=True):
         name, equals, _ = piece.partition("=")
         name = unquote_plus(name)
-        if equals and _may_mean_test(name):
+        if equals and may_mean_test(name):
             return True
         if len(separator) == 1 and _BEGINS_WITH_TEST.match(_folded(name)):
             return True

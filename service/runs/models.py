@@ -151,6 +151,7 @@ class StoredRun:
             "trigger": self.trigger,
             "started_at": self.started_at,
             "finished_at": self.finished_at,
+            "parent_run_id": self.parent_run_id,
         }
 
     def shown(self) -> dict[str, Any]:
@@ -234,6 +235,7 @@ class RunSummary(BaseModel):
     trigger: str
     started_at: str
     finished_at: str | None
+    parent_run_id: str | None
 
 
 class RunList(BaseModel):

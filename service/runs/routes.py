@@ -63,6 +63,7 @@ class RunPage(BaseModel):
     agent: Annotated[str | None, Field(pattern=NAME_PATTERN, description="Only runs of this agent.")] = None
     status: Annotated[ShownStatus | None, Field(description="Only runs in this state.")] = None
     test: Annotated[Literal["true", "false", "1", "0"] | None, Field(description="Only dry, or only live runs.")] = None
+    parent_run_id: Annotated[UUID | None, Field(description="Only the child runs of this run.")] = None
     limit: Annotated[int, Field(ge=1, le=100, description="At most this many.")] = 50
     cursor: Annotated[UUID | None, Field(description="The `next_cursor` of the page before.")] = None
 
@@ -103,6 +104,7 @@ async def list_runs(caller: CallerDep, host: HostDep, page: Annotated[RunPage, Q
         agent=page.agent,
         status=page.status,
         test=None if page.test is None else page.test in ("true", "1"),
+        parent_run_id=page.parent_run_id,
         limit=page.limit,
         cursor=page.cursor,
     )

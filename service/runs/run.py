@@ -7,24 +7,26 @@ begun is recorded before it is answered, however it ended.
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import structlog
 
 from sandbox.job import Job, Outcome, SandboxUnavailable
+from sandbox.limits import Limits
 from service.agents.check import DEFAULT_ENGINE, Definition, examine
 from service.agents.line import TooManyChecks
 from service.agents.models import parsed_config
 from service.auth import Caller
 from service.capabilities.broker import Broker
-from service.capabilities.capability import Budget, ChildEnd, DryContext, GuestError, LiveContext, Reads
+from service.capabilities.capability import Budget, DryContext, LiveContext, Reads
 from service.capabilities.effects import Effect
 from service.capabilities.plain_json import cleaned, cleaned_text
 from service.database.gateway import DatabaseUnavailable
 from service.errors import ApiError
 from service.host import Host
 from service.runs.asked import Asked
+from service.runs.children import ChildRuns, Parent, Shared
 from service.runs.inputs import fit
 from service.runs.models import Ending, RunRecord
 from service.runs.observer import UNOBSERVED, Observer
@@ -33,17 +35,29 @@ from service.runs.store import Begun, RunStore
 
 log = structlog.get_logger("agenthost.runs")
 
+LEAST_SECONDS: Final = 0.01
+"""Wall time that a child run gets when its root has none left: enough to be ended by it."""
+
 MAX_MESSAGE: Final = 4000
 MAX_TRACEBACK: Final = 8000
 
 
-async def run_agent(host: Host, caller: Caller, asked: Asked, stop: Stop, observer: Observer = UNOBSERVED) -> RunRecord:
-    """Run one of the caller's agents. Raises ApiError when it cannot begin, or `run_not_recorded` with all of it."""
+async def run_agent(
+    host: Host,
+    caller: Caller,
+    asked: Asked,
+    stop: Stop,
+    observer: Observer = UNOBSERVED,
+    *,
+    parent: Parent | None = None,
+) -> RunRecord:
+    """Run one of the caller's agents, within `parent` if there is one. Raises ApiError when it cannot begin, or
+    `run_not_recorded` with all of it."""
     store = RunStore(database=host.database, caller=caller, signer=host.signer, limits=host.settings)
-    begun = await store.begin(asked)
+    begun = await store.begin(asked, parent_run_id=None if parent is None else parent.run_id)
     if isinstance(begun, RunRecord):
         return begun
-    run = _Run(host=host, caller=caller, asked=asked, begun=begun, observer=observer)
+    run = _Run(host=host, caller=caller, asked=asked, begun=begun, parent=parent, observer=observer)
     ending = await run.end(stop)
     record = _record(run, ending)
     recorded = await store.finish(begun, record)
@@ -61,13 +75,13 @@ class _Run:
     caller: Caller
     asked: Asked
     begun: Begun
+    parent: Parent | None = None
     observer: Observer = UNOBSERVED
     started: float = field(default_factory=time.monotonic)
     engine: str = DEFAULT_ENGINE
     input: Any = None
     logs: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
-    budget: Budget | None = None
 
     async def end(self, stop: Stop) -> Ending:
         """Check, fit, run. The guest's failures are endings, and so are the host's: then every run is recorded."""
@@ -107,9 +121,40 @@ class _Run:
         return await self._guest(definition, fitted.value)
 
     async def _guest(self, definition: Definition, value: Mapping[str, Any]) -> Ending:
+        async with AsyncExitStack() as at_end:
+            shared = self._shared(definition.limits, at_end) if self.parent is None else self.parent.shared
+            broker = Broker(
+                self.host.capabilities,
+                self._context(definition, shared, at_end),
+                max_effects=definition.limits.effects,
+                proposed=definition.proposed,
+                on_effect=self.observer.effect,
+            )
+            self.effects = broker.effects
+            self.observer.started(self.begun, self.asked)
+            job = self._job(definition, value, shared.budget)
+            outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self._log)
+        if broker.host_failure is not None:
+            raise broker.host_failure
+        self.logs = list(outcome.logs)
+        return self._of(outcome)
+
+    def _shared(self, limits: Limits, at_end: AsyncExitStack) -> Shared:
+        """What this run will share with its child runs. They end before it: what it opened is closed at its own end."""
+        rehearsal = None
+        if self.asked.test and self.host.rehearsals is not None:
+            rehearsal = self.host.rehearsals.of(self.caller)
+            at_end.push_async_callback(rehearsal.close)
+        budget = Budget(deadline=time.monotonic() + limits.wall_seconds, max_effects=limits.effects)
+        return Shared(budget=budget, rehearsal=rehearsal)
+
+    def _job(self, definition: Definition, value: Mapping[str, Any], budget: Budget) -> Job:
+        """A child run gets no more time than its root has left."""
         limits = definition.limits
-        self.budget = Budget(deadline=time.monotonic() + limits.wall_seconds, max_effects=limits.effects)
-        job = Job(
+        if self.parent is not None:
+            left = round(max(budget.remaining_seconds(), LEAST_SECONDS), 3)
+            limits = replace(limits, wall_seconds=min(limits.wall_seconds, left))
+        return Job(
             code=definition.checked.code,
             entry=definition.checked.entry,
             input=value,
@@ -117,26 +162,16 @@ class _Run:
             limits=limits,
             source=definition.config.code,
         )
-        async with AsyncExitStack() as at_end:
-            context = self._context(definition, at_end)
-            broker = Broker(
-                self.host.capabilities, context, proposed=definition.proposed, on_effect=self.observer.effect
-            )
-            self.effects = broker.effects
-            self.observer.started(self.begun, self.asked)
-            outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self._log)
-        if broker.host_failure is not None:
-            raise broker.host_failure
-        self.logs = list(outcome.logs)
-        return self._of(outcome)
 
     def _log(self, line: str) -> None:
         self.logs.append(line)
         self.observer.log(line)
 
-    def _context(self, definition: Definition, at_end: AsyncExitStack) -> LiveContext | DryContext:
+    def _context(self, definition: Definition, shared: Shared, at_end: AsyncExitStack) -> LiveContext | DryContext:
         """What the services answer with: a dry run's has no way to act."""
         host, agent = self.host, self.begun.agent
+        depth = 0 if self.parent is None else self.parent.depth + 1
+        this = Parent(run_id=self.begun.run_id, depth=depth, shared=shared)
         common: dict[str, Any] = {
             "caller": self.caller,
             "agent_id": agent.id,
@@ -144,20 +179,19 @@ class _Run:
             "run_id": self.begun.run_id,
             "limits": host.settings,
             "manifest": definition.manifest,
-            "budget": self.budget,
+            "budget": shared.budget,
             "at_end": at_end,
             "reads": Reads(host.database, self.caller),
-            "run_child": self._run_child,
+            "run_child": ChildRuns(self._run_child, this, test=self.asked.test, limits=host.settings),
         }
         if self.asked.test:
-            rehearsal = None if host.rehearsals is None else host.rehearsals.of(self.caller)
-            if rehearsal is not None:
-                at_end.push_async_callback(rehearsal.close)
-            return DryContext(**common, fixtures=definition.fixtures, rehearsal=rehearsal)
+            return DryContext(
+                **common, fixtures=definition.fixtures, rehearsal=shared.rehearsal, overlays=shared.overlays
+            )
         return LiveContext(**common, database=host.database, outside=host.outside)
 
-    async def _run_child(self, name: str, input: Mapping[str, Any]) -> ChildEnd:
-        raise GuestError("ServiceError", "this host runs no child runs yet")
+    async def _run_child(self, asked: Asked, stop: Stop, parent: Parent) -> RunRecord:
+        return await run_agent(self.host, self.caller, asked, stop, parent=parent)
 
     def _of(self, outcome: Outcome) -> Ending:
         error: dict[str, Any] | None = None

@@ -44,10 +44,11 @@ EFFECT_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A run that has its row and its lease."""
+    """A run that has its row, and its lease or that of its root."""
 
     run_id: str
-    lease_id: str
+    lease_id: str | None
+    started_at: str
     agent: StoredAgent
 
 
@@ -60,9 +61,10 @@ class RunStore:
     signer: RecordSigner
     limits: LimitSettings
 
-    async def begin(self, asked: Asked) -> Begun | RunRecord:
-        """Load the agent, take a lease and write the `running` row: one round trip. A repeated idempotency key gives
-        the recorded run instead. Raises ApiError when there is no such agent or it may not start now."""
+    async def begin(self, asked: Asked, *, parent_run_id: str | None = None) -> Begun | RunRecord:
+        """Load the agent, take a lease and write the `running` row: one round trip. A child run needs no lease: it has
+        its root's, and its deadline. A repeated idempotency key gives the recorded run instead. Raises ApiError when
+        there is no such agent or it may not start now."""
         if not is_name(asked.agent_name):
             raise not_found(asked.agent_name)
         answer = await self.database.call(
@@ -76,12 +78,16 @@ class RunStore:
             p_max_in_flight=self.limits.limit_runs_per_user,
             p_idempotency_key=asked.idempotency_key,
             p_request_hash=None if asked.idempotency_key is None else asked.fingerprint(),
-            p_parent_run_id=None,
+            p_parent_run_id=parent_run_id,
         )
         match answer["outcome"]:
             case "started":
-                agent = StoredAgent.from_row(answer["agent"])
-                return Begun(run_id=str(answer["run_id"]), lease_id=str(answer["lease_id"]), agent=agent)
+                return Begun(
+                    run_id=str(answer["run_id"]),
+                    lease_id=answer["lease_id"],
+                    started_at=str(answer["started_at"]),
+                    agent=StoredAgent.from_row(answer["agent"]),
+                )
             case "recorded":
                 return self._replayed(answer["run"], answer["effects"])
             case "agent_not_found":
@@ -166,7 +172,14 @@ class RunStore:
         return self._stored(rows[0], effects)
 
     async def page(
-        self, *, agent: str | None, status: ShownStatus | None, test: bool | None, limit: int, cursor: UUID | None
+        self,
+        *,
+        agent: str | None,
+        status: ShownStatus | None,
+        test: bool | None,
+        parent_run_id: UUID | None = None,
+        limit: int,
+        cursor: UUID | None,
     ) -> list[StoredRun]:
         """One more than `limit`, if there are, newest first."""
         where: dict[str, Any] = {}
@@ -174,6 +187,8 @@ class RunStore:
             where["agent_name"] = agent
         if test is not None:
             where["test"] = test
+        if parent_run_id is not None:
+            where["parent_run_id"] = str(parent_run_id)
         if cursor is not None:
             where["id"] = {"lt": str(cursor)}
         if status in ("running", "interrupted"):
