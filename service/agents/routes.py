@@ -118,15 +118,13 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
         values: dict[str, Any] = {} if change.description is None else {"description": change.description}
         definition = await _examined(host, caller, agent)
         before = definition
-        given = dict(change.agent_config or {})
-        if change.accept_capabilities and isinstance(definition, Definition) and "capabilities" not in given:
-            given["capabilities"] = definition.manifest.extended_by(definition.proposed).shown()
+        given = _accepted(change, definition) | (change.agent_config or {})
         if given or change.agent_config is not None:
             proposes = agent.proposes and "code" not in given
             config = parsed_config(_merged(agent.config, given))
             definition = await _defined(host, store, config, proposes=proposes)
             values |= {"agent_config": _stored(config), "origin": _origin("changed", proposes)}
-        changed = await store.change(agent, values)
+        changed = await store.change(agent, values) if values else agent
         if changed is not None:
             added = documents.added(before, definition)
             return _answer(200, documents.agent(changed, caller.user_id, definition, added=added), changed)
@@ -230,6 +228,17 @@ def _stored(config: AgentConfig) -> dict[str, Any]:
 def _origin(how: str, proposes: bool, **more: Any) -> dict[str, Any]:
     """Where a version comes from. Code that a model wrote goes on proposing until its owner writes the code."""
     return {"how": how, **more} | ({"proposes": True} if proposes else {})
+
+
+def _accepted(change: AgentChange, definition: Definition | ApiError) -> dict[str, Any]:
+    """What accepting puts into the config: all that is proposed, and nothing for code that comes with the change.
+    Raises ApiError for an agent that does not pass its check, of which nobody knows what it proposes."""
+    if not change.accept_capabilities or "code" in (change.agent_config or {}):
+        return {}
+    if isinstance(definition, ApiError):
+        raise definition
+    accepted = definition.manifest.extended_by(definition.proposed)
+    return {"capabilities": accepted.shown()} if definition.proposed.shown() else {}
 
 
 def _merged(stored: Any, given: Mapping[str, Any]) -> dict[str, Any]:
