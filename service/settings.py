@@ -100,7 +100,8 @@ class Settings(LimitSettings):
     secret_keys: SecretStr | None = Field(
         default=None,
         validation_alias=_env("AGENTHOST_SECRET_KEYS"),
-        description="Keys that sign records, newest first: <id>:<base64 of 32 bytes>,... The same on every replica.",
+        description="Keys that sign records and seal secrets, newest first: <id>:<base64 of 32 bytes>,... "
+        "The same on every replica.",
     )
     openai_api_key: SecretStr | None = Field(
         default=None,
@@ -162,6 +163,13 @@ class Settings(LimitSettings):
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("should be an address that begins with https://")
         return value.rstrip("/") if value is not None else None
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("should be ASCII without spaces or line ends")
+        return value
 
     @field_validator("database_url", "migrate_url")
     @classmethod

@@ -67,6 +67,7 @@ class Budget:
     recipients: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    tokens_estimated: bool = False
 
     def remaining_seconds(self) -> float:
         return max(0.0, self.deadline - time.monotonic())

@@ -188,9 +188,11 @@ class _Allowance:
         return left, limit
 
     def spend(self, tokens: Tokens) -> None:
+        budget = self._run.budget
         self._used += tokens.total
-        self._run.budget.input_tokens += tokens.input
-        self._run.budget.output_tokens += tokens.output
+        budget.input_tokens += tokens.input
+        budget.output_tokens += tokens.output
+        budget.tokens_estimated |= tokens.estimated
 
 
 def _answered(arguments: Complete, completion: Completion, room: _Room) -> Any:

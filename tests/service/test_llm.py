@@ -353,6 +353,17 @@ async def test_an_error_costs_what_the_provider_may_have_done(
         assert answering.effects[0].performed
 
 
+@pytest.mark.parametrize("counts", [True, False])
+async def test_tokens_that_the_provider_did_not_count_are_marked_as_estimated(
+    database: Database, models: Any, counts: bool
+) -> None:
+    async with scripted(READY, counted("x", 10, 1) if counts else answer(said("x"))) as provider:
+        budget = Budget(deadline=time.monotonic() + 30, max_effects=9)
+        assert await completed(broker(someone(), database, model=models(provider), budget=budget)) == {"text": "x"}
+        assert (budget.input_tokens, budget.output_tokens) == (10, 1)
+        assert budget.tokens_estimated is not counts
+
+
 async def test_a_call_that_is_cut_off_costs_all_it_may_have_cost(database: Database, models: Any) -> None:
     ada = someone()
     async with scripted(READY) as provider:

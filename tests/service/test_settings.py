@@ -83,6 +83,8 @@ def test_the_keys_stand_at_the_project_unless_said_otherwise() -> None:
         ("SUPABASE_DB_URL", "mysql://sekret@db", "begins with postgresql://"),
         ("SUPABASE_JWT_SECRET", "sekret", "at least 32 bytes"),
         ("AGENTHOST_SECRET_KEYS", "a:sekret!", "not base64"),
+        ("OPENAI_API_KEY", "sekret\n", "without spaces or line ends"),
+        ("OPENAI_BASE_URL", "api.example.com/v1", "begins with https://"),
         ("AGENTHOST_LIMIT_FRAME_BYTES", "65536", "larger than the limits of input"),
     ],
 )
