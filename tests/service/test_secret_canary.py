@@ -72,6 +72,7 @@ class World:
             "secrets": {"names": ["CANARY"]},
             "kv": {},
             "notify": {},
+            "agents": {"names": ["echo"]},
         }
         await self.user.define(name, code, capabilities=capabilities)
 
@@ -317,6 +318,24 @@ async def test_an_agent_has_a_name_and_nothing_else(world: World, ending: str) -
     asked = [[(each["service"], each["action"], each["granted"]) for each in run["effects"]] for run in (live, dry)]
     assert asked[0] == asked[1]
     assert len(world.api.seen) == before
+    await world.look_at_everything()
+    assert await world.places() == set()
+
+
+async def test_a_stream_of_events_and_a_child_run_tell_nothing(world: World) -> None:
+    async def echo(writer: asyncio.StreamWriter) -> None:
+        writer.write(text(world.api.seen[-1].headers["x-key"]))
+
+    world.api.answers["/echo"] = echo
+    await world.keep_secret()
+    await world.define("echo", ECHO)
+    await world.define("parent", 'def run(services):\n    return services.agents.run("echo", {"path": "/echo"})\n')
+    for name, query in (("echo", {"path": "/echo"}), ("parent", {})):
+        before = len(world.api.seen)
+        headers = {"Accept": "text/event-stream"}
+        streamed = await world.user.http.get(world.user.url(name), params=query, headers=headers)
+        assert "[secret]" in streamed.text, streamed.text
+        assert len(world.api.seen) == before + 1
     await world.look_at_everything()
     assert await world.places() == set()
 

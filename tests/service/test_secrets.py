@@ -1,18 +1,25 @@
 """The /secrets routes: values go in and never come out; whose they are is the database's to say."""
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from service.app import create_app
+from service.database.postgres import PostgresDatabase
+from service.local import LocalIdentity
+from service.secrets.store import StoredSecret
 from service.settings import Settings
+from tests.postgres import Addresses
 from tests.service.conftest import LocalHost, User
-from tests.service.served import client
+from tests.service.served import client, served
 
 VALUE = "sk-live-Zm9v/=+ 0123456789"
 HOSTS = ["api.example.com", "*.example.org:8443"]
@@ -179,6 +186,31 @@ async def test_the_largest_value_that_may_be_allowed_fits_its_column(ada: User, 
         Settings(limit_secret_bytes=most + 1)
     async with limited(local_host, ada, limit_secret_bytes=most) as user:
         assert (await put(user, value="x" * most)).status_code == 204
+
+
+async def test_a_host_with_a_new_key_reads_what_is_old_and_seals_with_the_new(
+    cloned: Addresses, tmp_path: Path
+) -> None:
+    old, new = (f"{name}:{b64encode(name[:1].encode() * 32).decode()}" for name in ("old", "new"))
+
+    async def sealed_at_a_host(keys: str, *, put_as: str) -> dict[str, str]:
+        """Put one secret, and open all of them with this host's vault."""
+        settings = Settings.model_validate({"data_dir": tmp_path, "secret_keys": keys})
+        app = create_app(settings, database=PostgresDatabase(cloned.serving_dsn), engines={})
+        async with served(app, settings) as url:
+            local_host = LocalHost(url, app, LocalIdentity.in_directory(tmp_path))
+            async with local_host.user(UUID(int=1)) as user:
+                assert (await put(user, put_as)).status_code == 204
+                assert put_as in await names(user)
+                stored = await local_host.host.database.select(user.caller, "user_secrets")
+        for secret in map(StoredSecret.from_row, stored):
+            assert local_host.host.outside.vault.open(secret.ciphertext, secret.binding(UUID(int=1))) == VALUE
+        return {row["name"]: row["ciphertext"].partition(":")[0] for row in stored}
+
+    assert await sealed_at_a_host(old, put_as="FIRST") == {"FIRST": "old"}
+    assert await sealed_at_a_host(f"{new},{old}", put_as="SECOND") == {"FIRST": "old", "SECOND": "new"}
+    assert await sealed_at_a_host(f"{new},{old}", put_as="FIRST") == {"FIRST": "new", "SECOND": "new"}
+    assert await sealed_at_a_host(new, put_as="THIRD") == dict.fromkeys(("FIRST", "SECOND", "THIRD"), "new")
 
 
 async def test_secrets_of_a_user_are_bounded_and_one_may_be_replaced(ada: User, local_host: LocalHost) -> None:
