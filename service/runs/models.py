@@ -85,7 +85,9 @@ class RunRecord:
         }
 
     def headers(self) -> dict[str, str]:
-        return {"Cache-Control": "no-store"} | ({"Idempotent-Replayed": "true"} if self.replayed else {})
+        return {"Cache-Control": "no-store", "Vary": "Accept"} | (
+            {"Idempotent-Replayed": "true"} if self.replayed else {}
+        )
 
     def problem(self, code: str | None = None) -> ApiError:
         """The error document of a run that did not succeed, with all that is known of it. `status` is HTTP's there."""

@@ -1,6 +1,5 @@
 """Running an agent by its URL, and reading what happened."""
 
-import asyncio
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -8,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.accept import prefers
 from service.agents.documents import refusals
 from service.agents.models import NAME_PATTERN
 from service.auth import Caller, CallerDep
@@ -15,9 +15,9 @@ from service.errors import ApiError
 from service.host import Host, HostDep
 from service.runs.asked import Asked, asked_in_body, asked_in_query
 from service.runs.models import RunAnswer, RunList, ShownStatus, StoredRunAnswer
-from service.runs.run import run_agent
-from service.runs.stop import Stop
+from service.runs.requested import RequestedRun
 from service.runs.store import RunStore
+from service.runs.stream import EXAMPLE, RunStream
 
 router = APIRouter(tags=["runs"])
 
@@ -53,6 +53,11 @@ _BODY: Final[dict[str, Any]] = {
     "required": False,
     "content": {"application/json": {"schema": {"type": "object"}, "example": {"name": "World"}}},
 }
+_ANSWERS: Final[dict[str, Any]] = {
+    "model": RunAnswer,
+    "description": "The run succeeded; or, as events, it has begun, and the last event says how it ended.",
+    "content": {RunStream.media_type: {"schema": {"type": "string"}, "example": EXAMPLE}},
+}
 
 
 class RunPage(BaseModel):
@@ -71,7 +76,7 @@ class RunPage(BaseModel):
 @router.get(
     "/agents/{user_id:uuid}/{agent_name}",
     operation_id="run_agent",
-    responses={200: {"model": RunAnswer}, **refusals(*_RUN_CODES)},
+    responses={200: _ANSWERS, **refusals(*_RUN_CODES)},
     openapi_extra={"parameters": [_TEST, _INPUT, _KEY]},
 )
 async def run_with_query(
@@ -86,7 +91,7 @@ async def run_with_query(
     "/agents/{user_id:uuid}/{agent_name}",
     operation_id="run_agent_with_body",
     responses={
-        200: {"model": RunAnswer},
+        200: _ANSWERS,
         **refusals(*_RUN_CODES, "not_json", "request_timeout", "body_too_large", "unsupported_media_type"),
     },
     openapi_extra={"parameters": [_TEST, _KEY], "requestBody": _BODY},
@@ -135,25 +140,9 @@ def _require_owner(user_id: UUID, caller: Caller) -> None:
 
 
 async def _answer(request: Request, host: Host, caller: Caller, asked: Asked) -> Response:
-    """Run it in a task of its own, which outlives this request if need be: a run is always recorded."""
-    stop = Stop()
-    running = asyncio.create_task(run_agent(host, caller, asked, stop))
-    watching = asyncio.create_task(_watch(request, stop))
-    try:
-        record = await asyncio.shield(running)
-    except asyncio.CancelledError:
-        # The host is stopping, and gives requests a few more seconds: enough to record the run and to tell the caller.
-        stop.ask("the host is stopping")
-        record = await running
-    finally:
-        watching.cancel()
+    if prefers(request.headers.getlist("accept"), RunStream.media_type, to="application/json"):
+        return RunStream(request, host, caller, asked)
+    record = await RequestedRun(request, host, caller, asked).record()
     if record.status != "succeeded":
         raise record.problem()
     return JSONResponse(record.shown(), headers=record.headers())
-
-
-async def _watch(request: Request, stop: Stop) -> None:
-    """Ask for a stop when the caller goes away. The body, if any, has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    stop.ask("its caller went away")
