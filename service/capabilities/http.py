@@ -6,9 +6,9 @@ no name up: a fixture answers, else what the last live run was answered, else an
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.capabilities.capability import (
     Answer,
@@ -34,7 +34,7 @@ class Answered(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    status: int
+    status: Annotated[int, Field(ge=100, le=999)]
     headers: dict[str, str]
     text: str
     url: str
@@ -97,7 +97,11 @@ class DryHttp:
         for name in arguments.secret_names():
             _require_bound(name, await secret_hosts(self._run, name), arguments.address())
         url = str(arguments.address())
-        if fixture := self._run.fixtures.for_request(arguments.method, url):
+        fixtures = self._run.fixtures
+        # Owners write a URL as their agents do, who may leave out the path.
+        if fixture := fixtures.for_request(arguments.method, url) or fixtures.for_request(
+            arguments.method, arguments.url
+        ):
             return Answer(_from_fixture(fixture, url), "fixture")
         try:
             recorded = Answered.model_validate(await self._run.recorded("http", "request", arguments))

@@ -63,7 +63,7 @@ class AbsentDatabase:
         *,
         columns: Sequence[str] | None = None,
         where: Where | None = None,
-        order: str | None = None,
+        order: str | Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[Row]:
         raise DatabaseUnavailable("absent, at postgresql://user:sekret@db.internal/x")

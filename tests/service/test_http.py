@@ -3,9 +3,11 @@
 The servers are real, on loopback, and count as public for the door of these tests.
 """
 
+import asyncio
 import base64
 import html
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,17 +18,22 @@ import pytest
 
 from sandbox.job import Call
 from service.app import create_app
+from service.capabilities.capability import Budget
+from service.capabilities.effects import call_hash
 from service.capabilities.http import HTTP, matches
+from service.capabilities.http_arguments import Request
 from service.capabilities.kv import KV
 from service.capabilities.masking import MASK, Mask
 from service.capabilities.registry import Registry
 from service.capabilities.secrets import SECRETS
+from service.database.gateway import Database
 from service.local import LocalIdentity
 from service.outside.http import HttpDoor
 from service.outside.http_url import parse_url
 from service.outside.outside import Outside
 from service.outside.vault import Vault
 from service.settings import SecretKey, Settings
+from tests.database.runs import STANDARD, begin
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import someone
 from tests.service.conftest import LocalHost, User
@@ -217,6 +224,7 @@ async def test_a_body_is_json_a_form_or_text(
         ('get(URL, headers={"": "1"})', "ValueError", "names of letters"),
         ('get(URL, headers={"X-A": "1", "x-a": "2"})', "ValueError", "given twice"),
         ('get(URL, headers={"X-A": 1})', "TypeError", "headers"),
+        ('get(URL, headers=[("X-A", "1")])', "TypeError", "headers: input should be a valid dictionary"),
         ('get(URL, headers={"X-A": [1]})', "TypeError", "headers"),
         ('get(URL, headers={"X-A": [{"secret": "key"}]})', "TypeError", "headers"),
         ('get(URL, headers={"X-A": "x" * 40000})', "ValueError", "32768 characters"),
@@ -542,14 +550,87 @@ def run(services):
     await ada.define("agent", code, capabilities={"http": web.grant()}, fixtures=fixtures)
     first = (await ada.run("agent", test="true")).json()
     assert first["output"] == [*fixed, made_up]
-    assert [effect["source"] for effect in first["effects"]] == ["fixture", "fixture", "fixture", "made_up"]
+    assert [effect["source"] for effect in first["effects"]] == [*["fixture"] * 3, "made_up"]
 
     live = (await ada.run("agent")).json()
     assert live["output"][3][1] == '{"n": 1}'
     then = (await ada.run("agent", test="true")).json()
     assert then["output"] == [*fixed, live["output"][3]]
-    assert [effect["source"] for effect in then["effects"]] == ["fixture", "fixture", "fixture", "recorded"]
+    assert [effect["source"] for effect in then["effects"]] == [*["fixture"] * 3, "recorded"]
     assert not any(effect["performed"] for effect in then["effects"])
+
+
+async def test_a_fixture_may_leave_out_the_path_as_its_agent_does() -> None:
+    fixtures = {"http": [{"url": f"https://{API}", "text": "fixed"}]}
+    answering = broker(someone(), AbsentDatabase(), test=True, manifest={"http": {"hosts": [API]}}, fixtures=fixtures)
+    reply = await answering.handle(Call("http", "request", {"method": "GET", "url": f"https://{API}"}))
+    assert reply.result == {"status": 200, "headers": {}, "text": "fixed", "url": f"https://{API}/"}
+
+
+ANSWERED: Final = {"status": 200, "headers": {"a": "b"}, "text": "hello", "url": "https://api.example.com/"}
+
+
+@pytest.mark.parametrize(
+    ("recording", "taken"),
+    [
+        ({"result": ANSWERED}, True),
+        ({"result": ANSWERED | {"status": "200"}}, False),
+        ({"result": ANSWERED | {"status": 10**300}}, False),
+        ({"result": ANSWERED | {"headers": {"a": 1}}}, False),
+        ({"result": ANSWERED | {"text": None}}, False),
+        ({"result": ANSWERED | {"more": 1}}, False),
+        ({"result": {"status": 200}}, False),
+        ({"error": {"type": "ServiceError", "message": "x"}}, False),
+        ("text", False),
+        (None, False),
+    ],
+    ids=lambda value: ascii(value)[:60],
+)
+async def test_a_record_that_its_user_wrote_is_taken_only_in_the_shape_of_an_answer(
+    database: Database, recording: Any, taken: bool
+) -> None:
+    ada = someone()
+    [agent] = await database.insert(ada, "agents", [STANDARD])
+    run = await begin(database, ada)
+    args = {"method": "GET", "url": f"https://{API}/"}
+    hashed = call_hash("http", "request", Request.model_validate(args).model_dump(mode="json"))
+    forged = {"run_id": run["run_id"], "agent_id": agent["id"], "service": "http", "action": "request", "seq": 1}
+    more = {"source": "live", "granted": True, "performed": True, "call_hash": hashed, "recording": recording}
+    await database.insert(ada, "run_effects", [forged | more])
+    answering = broker(ada, database, test=True, manifest={"http": {"hosts": [API]}}, agent_id=agent["id"])
+    reply = await answering.handle(Call("http", "request", args))
+    assert reply.error is None
+    assert (reply.result == ANSWERED) == taken
+    assert answering.effects[0].source == ("recorded" if taken else "made_up")
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "said"), [(0.2, 30, "0.2"), (60, 30, "1 "), (None, 30, "1 "), (60, 0.3, "0.")]
+)
+async def test_a_call_ends_with_the_shortest_of_its_limits(asked: float | None, left: float, said: str) -> None:
+    """What the agent asked for, the host's limit, and what is left to the run."""
+
+    async def silence(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(3)
+
+    async with site() as server:
+        server.answers["/"] = silence
+        door = HttpDoor(resolve=lambda host: ["127.0.0.1"], allowed=frozenset({server.pair}))
+        answering = broker(
+            someone(),
+            AbsentDatabase(),
+            manifest={"http": {"hosts": [f"{API}:{server.port}"], "schemes": ["http"]}},
+            outside=Outside(http=door),
+            limits=Settings(limit_http_seconds=1.0),
+            budget=Budget(deadline=time.monotonic() + left, max_effects=10),
+        )
+        args = {"method": "GET", "url": f"http://{API}:{server.port}/", "timeout": asked}
+        began = time.monotonic()
+        reply = await answering.handle(Call("http", "request", args))
+        assert time.monotonic() - began < 2
+        assert reply.error is not None
+        assert f"gave no complete answer within {said}" in reply.error["message"]
+        assert answering.effects[0].performed
 
 
 async def test_many_agents_dry_run_and_nobody_hears_of_it(web: Web, ada: User) -> None:

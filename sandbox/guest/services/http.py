@@ -69,7 +69,7 @@ class Http:
     ) -> Response:
         """One request, and redirects that stay within the manifest. `params` are added to the query; `json` or `data`
         is the body, where a dict of `data` is sent as a form and a text as it is; `timeout` is in seconds."""
-        if headers is not None:
+        if isinstance(headers, dict):
             headers = {name: header_value(headers[name]) for name in headers}
         args = {"method": method, "url": url, "params": params, "headers": headers}
         return Response(self._ask("http", "request", {**args, "json": json, "data": data, "timeout": timeout}))
