@@ -18,7 +18,7 @@ from service.capabilities.email import ceiling_of
 from service.capabilities.registry import Registry, standard_registry
 from service.database.embedded import EmbeddedPostgres
 from service.database.gateway import Database, DatabaseError
-from service.database.migrations import migrate
+from service.database.migrations import first_migration, furnish_demo, migrate
 from service.database.postgres import PostgresDatabase
 from service.database.rehearsals import PostgresRehearsals
 from service.database.tables import PostgresTables
@@ -26,7 +26,7 @@ from service.database.user_tables import Rehearsals, Tables
 from service.edge import Edge, InFlight
 from service.host import Host
 from service.jwks import RemoteKeys
-from service.local import ISSUER, LocalIdentity, local_secret_key
+from service.local import DEMO_USER_ID, ISSUER, LocalIdentity, local_secret_key
 from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
@@ -225,7 +225,9 @@ async def serving_dsn_of(settings: Settings, stack: AsyncExitStack) -> str:
     embedded = EmbeddedPostgres(settings.data_dir)
     stack.push_async_callback(embedded.stop)
     connections = await embedded.start()
-    await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    applied = await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    if first_migration() in applied:
+        await furnish_demo(connections.owner_dsn, DEMO_USER_ID)
     return connections.serving_dsn
 
 

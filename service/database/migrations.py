@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -73,6 +74,18 @@ async def migrate(
     return tuple(script.name for script in applied)
 
 
+async def furnish_demo(owner_dsn: str, user_id: UUID, *, directory: Path = SUPABASE_DIRECTORY) -> None:
+    """Make the demo table with rows for this user, whole or not at all. Raises as `migrate` does."""
+    try:
+        async with await psycopg.AsyncConnection.connect(owner_dsn, connect_timeout=5) as owner:
+            await owner.execute("select set_config('agenthost.demo_user', %s, true)", (str(user_id),))
+            await _run(owner, (directory / "demo.sql").read_text())
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"making the demo table: {_message(error)}") from error
+    except psycopg.Error as error:
+        raise DatabaseUnfit(f"making the demo table: {_message(error)}") from error
+
+
 def scripts(directory: Path = SUPABASE_DIRECTORY) -> tuple[list[Script], list[Script]]:
     """The migrations and the policies, each in the order of their names."""
     migrations = [Script(path.stem, path.read_text()) for path in sorted((directory / "migrations").glob("*.sql"))]
@@ -88,6 +101,12 @@ def scripts(directory: Path = SUPABASE_DIRECTORY) -> tuple[list[Script], list[Sc
 def newest_migration() -> str:
     """The name of the last migration that this code has."""
     return scripts()[0][-1].name
+
+
+@cache
+def first_migration() -> str:
+    """What is applied to a database once: to one that had nothing of agenthost."""
+    return scripts()[0][0].name
 
 
 async def _recorded(owner: Connection, migrations: list[Script]) -> dict[str, str]:

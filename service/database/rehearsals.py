@@ -10,7 +10,6 @@ import contextlib
 import time
 from contextlib import AsyncExitStack
 from typing import Final
-from weakref import WeakSet
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -61,35 +60,36 @@ class PostgresRehearsals:
         self._dsn = dsn
         self._bounds = Bounds(most_rows, ANSWER_BYTES)
         self._turns = Turns(places=PLACES, places_of_a_user=1, patience_seconds=patience_seconds)
-        self._handed_out: WeakSet[_Rehearsal] = WeakSet()
+        self._open: set[_Rehearsal] = set()
 
     def of(self, caller: Caller) -> Rehearsal:
         """See Rehearsals. It connects at its first statement."""
-        rehearsal = _Rehearsal(self._dsn, self._bounds, self._turns, caller)
-        self._handed_out.add(rehearsal)
-        return rehearsal
+        return _Rehearsal(self._dsn, self._bounds, self._turns, caller, self._open)
 
     async def stop(self) -> None:
         """Roll back whatever is open."""
-        for rehearsal in list(self._handed_out):
+        for rehearsal in list(self._open):
             await rehearsal.close()
 
 
 class _Rehearsal(Verbs):
-    def __init__(self, dsn: str, bounds: Bounds, turns: Turns, caller: Caller) -> None:
+    def __init__(self, dsn: str, bounds: Bounds, turns: Turns, caller: Caller, all_open: "set[_Rehearsal]") -> None:
         super().__init__(bounds)
         self._dsn = dsn
         self._turns = turns
         self._caller = caller
+        self._all_open = all_open
         self._claims = claims_of(caller)
         self._held = AsyncExitStack()
         self._connection: Connection | None = None
         self._closed = False
         self._last_call = 0.0
+        self._cut_off = False
 
     async def close(self) -> None:
         """Roll back, and give the place free. Nothing can be opened afterwards."""
         self._closed = True
+        self._all_open.discard(self)
         await self._held.aclose()
 
     async def _answer(self, statement: Statement) -> str | None:
@@ -99,6 +99,9 @@ class _Rehearsal(Verbs):
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await self._call(connection, statement)
+        except asyncio.CancelledError:
+            self._cut_off = True
+            raise
         except TimeoutError:
             raise DatabaseUnavailable("the database did not answer in time") from None
         except psycopg.Error:
@@ -139,16 +142,17 @@ class _Rehearsal(Verbs):
             if self._closed:
                 raise Refused("the run has ended")
             self._held = stack.pop_all()
+        self._all_open.add(self)
         self._connection = connection
         return connection
 
     def _lost(self) -> Refused | DatabaseUnavailable:
         """The connection is gone, and with it all that was done on it: no later call may begin anew."""
+        if self._cut_off:
+            return Refused("the dry run has lost its rows: a child run was ended in the middle of a call")
         if time.monotonic() - self._last_call < IDLE_SECONDS - 0.5:
             return DatabaseUnavailable("the connection of a dry run was lost")
-        return Refused(
-            f"the dry run has lost its rows: a dry run may not pause for more than {IDLE_SECONDS} s between calls of db"
-        )
+        return Refused(f"the dry run has lost its rows: it may pause for {IDLE_SECONDS} s at most between calls of db")
 
 
 async def _end(connection: Connection) -> None:
