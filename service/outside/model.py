@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from service.outside.model_dialects import DIALECTS, Dialect
+from service.outside.model_dialects import DIALECTS, Dialect, Unreadable
 from service.outside.model_question import (
     Completion,
     ModelError,
@@ -81,13 +81,13 @@ class Model:
             max_tokens=PROBE_TOKENS,
             schema=PROBE_SCHEMA,
         )
-        refusal: ModelError | None = None
+        told = ""
         understood: Dialect | None = None
         for dialect in DIALECTS:
             try:
                 said = await self._patiently(dialect, probe, deadline)
             except Unsupported as error:
-                refusal = error
+                told = error.message
                 continue
             except ModelError as error:  # what the host's own question cost is not the agent's to pay
                 raise ModelError(error.message, wait_seconds=error.wait_seconds) from None
@@ -95,7 +95,7 @@ class Model:
             if said.ending == "cut" or _object_in(said.text) is not None:
                 break
         if understood is None:
-            raise refusal or ModelError("the model provider understands none of the ways to ask it")
+            raise ModelError(told)
         return understood
 
     async def _patiently(self, dialect: Dialect, question: Question, deadline: float) -> Said:
@@ -114,7 +114,12 @@ class Model:
             # In a thread: it takes about a second, in which this host has others to answer.
             make = await asyncio.to_thread(_wire_maker)
             self._wire = self._wire or make(api_key=self._api_key, base_url=self._base_url)
-        return dialect.read(await self._wire.post(dialect.path, dialect.body(question), worst=worst(question)))
+        answer = await self._wire.post(dialect.path, dialect.body(question), worst=worst(question))
+        try:
+            return dialect.read(answer)
+        except Unreadable:
+            message = "the model provider's answer is not one of an OpenAI-compatible API"
+            raise Unsupported(message, spent=worst(question)) from None
 
 
 def _wire_maker() -> "type[Wire]":

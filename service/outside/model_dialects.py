@@ -1,6 +1,6 @@
 """The three ways to ask that providers understand, best first, and how their answers read. No network here.
 
-An answer is a stranger's JSON: whatever it holds, reading ends in `Said` or in ModelError.
+An answer is a stranger's JSON: whatever it holds, reading ends in `Said` or in Unreadable.
 """
 
 import json
@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.outside.model_question import Ending, ModelError, Question, Said, Tokens
+from service.outside.model_question import Ending, Question, Said, Tokens
 
 MAX_TOKENS_TOLD: Final = 10**8
 FENCED_RULE: Final = (
     "Answer with one JSON object that fits the JSON Schema below, in a fenced block that begins with ```json, "
     "and with nothing else.\n"
 )
+
+
+class Unreadable(Exception):
+    """JSON that is no answer of this API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ def _read_responses(answer: Any) -> Said:
         case {"status": "failed"}:
             contents = []
         case _:
-            raise _unreadable()
+            raise Unreadable
     parts = [part for content in contents for part in content if isinstance(part, dict)]
     refusal = _joined(parts, "refusal", "refusal")
     ending: Ending = "refused" if refusal else "complete"
@@ -133,7 +137,7 @@ def _read_chat(answer: Any) -> Said:
         case {"choices": [{"message": dict(message)} as choice, *_]}:
             pass
         case _:
-            raise _unreadable()
+            raise Unreadable
     text, refusal = message.get("content"), message.get("refusal")
     ending: Ending = "complete"
     if isinstance(refusal, str) and refusal:
@@ -155,10 +159,6 @@ def _tokens(answer: Mapping[str, Any], input_name: str, output_name: str) -> Tok
 
 def _count(value: Any) -> int:
     return value if type(value) is int and 0 <= value <= MAX_TOKENS_TOLD else 0
-
-
-def _unreadable() -> ModelError:
-    return ModelError("the model provider's answer is not one of an OpenAI-compatible API")
 
 
 RESPONSES: Final = Dialect(name="responses", path="/responses", body=_responses_body, read=_read_responses)

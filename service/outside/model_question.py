@@ -61,7 +61,7 @@ class ModelError(Exception):
 
 
 class Unsupported(ModelError):
-    """The provider refused the request as such: it may understand another way of asking."""
+    """The provider refused the request as such, or its answer is none: it may understand another way of asking."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ class Wire:
         try:
             return json.loads(response.content)
         except (ValueError, RecursionError):
-            raise ModelError("the model provider's answer is not JSON", spent=worst) from None
+            raise Unsupported("the model provider's answer is not JSON", spent=worst) from None
 
     async def close(self) -> None:
         await self._client.close()

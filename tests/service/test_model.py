@@ -122,6 +122,21 @@ async def test_a_provider_that_takes_a_schema_and_ignores_it_is_asked_for_a_fenc
         assert provider.requests[-1].split()[1] == b"/v1/chat/completions"
 
 
+@pytest.mark.parametrize("other", [b"<html>Welcome</html>", {"error": "Unexpected endpoint"}])
+async def test_a_provider_that_answers_any_path_is_asked_at_the_one_that_it_means(other: Any) -> None:
+    ready, text = ({"choices": [{"message": {"content": each}}]} for each in ('{"ready": true}', "hello"))
+    async with scripted(answer(other), answer(ready), answer(text)) as provider, model_at(provider.url) as model:
+        assert (await asked(model)).text == "hello"
+        assert [head.split()[1] for head in provider.requests[1:]] == [b"/v1/chat/completions"] * 2
+
+
+async def test_an_address_that_is_no_provider_is_an_error_that_costs_nothing() -> None:
+    async with scripted(*[answer(b"<html>Welcome</html>")] * 3) as provider, model_at(provider.url) as model:
+        with pytest.raises(ModelError, match="is not JSON") as error:
+            await asked(model)
+        assert error.value.spent == Tokens()
+
+
 async def test_a_provider_that_was_down_is_found_out_when_it_is_back() -> None:
     down = answer({}, status=503)
     async with scripted(down, down, READY, answer(said("hello"))) as provider, model_at(provider.url) as model:
@@ -279,6 +294,7 @@ async def test_an_answer_that_was_lost_counts_as_all_it_may_have_cost_and_is_not
 async def test_json_that_is_no_answer_is_an_error(body: Any) -> None:
     failure, _ = await refused(answer(body))
     assert "not one of an OpenAI-compatible API" in failure.message
+    assert failure.spent == WORST
 
 
 @pytest.mark.parametrize(
