@@ -256,10 +256,10 @@ def test_from_import_does_not_fall_back_to_a_real_submodule() -> None:
     ("source", "message", "hint"),
     [
         ("import os", "module 'os' is not available", "services.kv"),
-        ("import requests", "module 'requests' is not available", "kv, notify"),
+        ("import requests", "module 'requests' is not available", "services.http.get"),
         ("import numpy.linalg", "module 'numpy.linalg' is not available", 'engine = "container"'),
-        ("from urllib.request import urlopen", "module 'urllib.request' is not available", "kv, notify"),
-        ("import urllib\nurllib.request.urlopen('x')", "module 'urllib.request' is not available", "kv, notify"),
+        ("from urllib.request import urlopen", "module 'urllib.request' is not available", "services.http.get"),
+        ("import urllib\nurllib.request.urlopen('x')", "module 'urllib.request' is not available", "services.http.get"),
         ("import logging", "module 'logging' is not available", "print"),
         ("from math import *", '"import *" is not available', "from math import ..."),
         ("from . import x", "relative imports are not available", "one file"),
