@@ -2,16 +2,32 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
+from service.app import create_app
+from service.local import LocalIdentity
+from service.settings import Settings
+from tests.postgres import Addresses
 from tests.service.conftest import LocalHost, User
+from tests.service.served import served
+from tests.service.test_host_failures import failing, unreachable
 
 CAUGHT: Final = "except (TypeError, ValueError, PermissionError, RuntimeError) as error:"
 ADDER: Final = "def run(a: int, b: int = 1):\n    print('adding')\n    return {'sum': a + b}\n"
 SLEEPER: Final = "import time\n\ndef run():\n    print('begun')\n    time.sleep(60)\n"
+LEADS: Final = """
+create table public.leads (name text not null, user_id uuid not null default auth.uid());
+alter table public.leads enable row level security;
+grant select, insert on public.leads to authenticated;
+create policy own on public.leads for all to authenticated
+  using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);
+"""
 CHAIN: Final = """
 def run(n: int, services):
     return 0 if n == 0 else services.agents.run("chain", {"n": n - 1}) + 1
@@ -318,3 +334,72 @@ async def test_as_many_runs_as_a_user_may_have_and_all_their_children_do_not_wai
     answers = await asyncio.gather(*(ada.run("chain", n="5") for _ in range(4)))
     assert [answer.json()["output"] for answer in answers] == [5] * 4
     assert (await ada.run("chain", n="0")).status_code == 200
+
+
+async def healthy(act: Callable[[], Awaitable[Any]]) -> Any:
+    return await act()
+
+
+async def test_when_a_child_cannot_be_recorded_its_parent_ends_and_is(ada: User, local_host: LocalHost) -> None:
+    await ada.define("adder", ADDER)
+    await ada.define("boss", caller_of("adder", "{'a': 1}"))
+    async with failing(local_host, ada, finish_run=[unreachable] * 5) as there:
+        answer = await there.run("boss")
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert (await ada.recorded(answer.json()["run_id"]))["verified"] is True
+    [child] = await children(ada, answer.json()["run_id"])
+    assert (child["status"], child["verified"]) == ("running", False)
+
+
+async def test_when_a_child_cannot_begin_for_want_of_a_database_its_parent_ends(
+    ada: User, local_host: LocalHost
+) -> None:
+    await ada.define("adder", ADDER)
+    await ada.define("boss", caller_of("adder", "{'a': 1}"))
+    async with failing(local_host, ada, begin_run=[healthy, unreachable]) as there:
+        answer = await there.run("boss")
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert (await ada.recorded(answer.json()["run_id"]))["verified"] is True
+
+
+async def test_when_the_host_stops_children_are_cancelled_and_recorded_too(ada: User, local_host: LocalHost) -> None:
+    await ada.define("sleeper", SLEEPER)
+    await ada.define("boss", caller_of("sleeper"))
+    async with failing(local_host, ada) as there:
+        running = asyncio.create_task(ada.http.get(there.http.base_url.join(there.url("boss"))))
+        await ada.listed(at_least=2, status="running")
+        await asyncio.sleep(0.2)
+    answer = await running
+    assert (answer.status_code, answer.json()["code"]) == (503, "cancelled")
+    [child] = await children(ada, answer.json()["run_id"])
+    assert (child["status"], child["logs"], child["verified"]) == ("cancelled", ["begun"], True)
+
+
+async def test_a_dry_run_and_its_children_see_each_others_rows_and_leave_none(
+    cloned: Addresses, tmp_path: Path
+) -> None:
+    async with await cloned.owner() as owner:
+        await owner.execute(LEADS)
+    settings = Settings(data_dir=tmp_path, database_url=SecretStr(cloned.serving_dsn))
+    app = create_app(settings)
+    async with served(app, settings) as url:
+        host = LocalHost(url, app, LocalIdentity.in_directory(tmp_path))
+        async with host.user() as ada:
+            await ada.define(
+                "writer", "def run(name: str, services):\n    services.db.insert('leads', {'name': name})\n"
+            )
+            await ada.define(
+                "boss",
+                "def run(services):\n"
+                "    services.db.insert('leads', {'name': 'a'})\n"
+                "    services.agents.run('writer', {'name': 'b'})\n"
+                "    return [lead['name'] for lead in services.db.select('leads', order='name')]\n",
+            )
+            reader = "def run(services):\n    return len(services.db.select('leads'))\n"
+            await ada.define("reader", reader)
+            dry = (await ada.run("boss", test="true")).json()
+            assert (await ada.run("reader")).json()["output"] == 0
+            live = (await ada.run("boss")).json()
+            assert (dry["output"], live["output"]) == (["a", "b"], ["a", "b"])
+            assert behaviour(dry) == behaviour(live)
+            assert (await ada.run("reader")).json()["output"] == 2

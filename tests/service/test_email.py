@@ -256,6 +256,19 @@ async def test_the_recipients_of_a_run_are_limited_by_the_operator(owner: User, 
     assert [len(envelope.rcpt_tos) for envelope in mail.accepted] == [2, 2]
 
 
+async def test_a_run_and_its_child_runs_have_one_number_of_recipients(owner: User, mail: MailServer) -> None:
+    await owner.define("clerk", program("return send(['me', 'x@acme.com'], 'S', 'T')['message_id'][0]"))
+    await owner.http.patch("/agents/clerk", json={"agent_config": {"capabilities": {"email": GRANT}}})
+    boss = "def run(services):\n    services.email.send('me', 'S', 'T')\n    run = services.agents.run\n"
+    await owner.define("boss", boss + "    return [run('clerk'), services.agents.run('clerk')]\n")
+    grants = {"email": {}, "agents": {"names": ["clerk"]}}
+    await owner.http.patch("/agents/boss", json={"agent_config": {"capabilities": grants}})
+    for test in ("true", "false"):
+        output = (await owner.run("boss", test=test)).json()["output"]
+        assert output == ["<", ["ServiceError", "email.send: 4 recipients is the limit of a run and its child runs"]]
+    assert [len(envelope.rcpt_tos) for envelope in mail.accepted] == [1, 2]
+
+
 async def test_the_recipients_of_a_run_are_limited_by_its_grant(owner: User, mail: MailServer) -> None:
     dry, live = await both(owner, "for _ in range(9):\n    send('me', 'S', 'T')", GRANT | {"max_per_run": 2})
     assert live["output"] == dry["output"]
