@@ -217,6 +217,8 @@ async def _body(url: HttpUrl, response: httpx.Response, most_bytes: int) -> byte
                 raise HttpError(f"the answer of {url.host} is larger than {most_bytes} bytes, the limit")
             if pieces > MAX_PIECES:
                 raise HttpError(f"{url.host} sent its answer in more than {MAX_PIECES} pieces")
+            if inflate is not None and inflate.eof:
+                break  # whatever follows is no part of it
     except zlib.error:
         raise HttpError(f"{url.host} sent a broken gzip stream") from None
     if inflate is not None and received and not inflate.eof:

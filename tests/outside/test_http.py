@@ -409,7 +409,6 @@ def bomb() -> bytes:
         (endless, "larger than 100000 bytes"),
         (text("x" * (MOST + 1)), "larger than 100000 bytes"),
         (zipped(gzip.compress(b"x" * (MOST + 1))), "larger than 100000 bytes"),
-        (zipped(gzip.compress(b"") * 10_000), "larger than 100000 bytes"),
         (zipped(b"not gzip"), "broken gzip"),
         (zipped(gzip.compress(b"x" * 1000)[:-10]), "ends too early"),
         (zipped(gzip.compress(gzip.compress(b"x")), claimed="gzip, gzip"), "not asked for"),
@@ -491,6 +490,7 @@ async def test_a_body_may_be_compressed_chunked_or_ended_by_the_connection() -> 
         chunked = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
         server.answers |= {
             "/gzip": zipped(packed),
+            "/more": zipped(packed + gzip.compress(b"more") + b"x" * MOST),
             "/chunked": chunked + pieces + b"0\r\n\r\n",
             "/closed": b"HTTP/1.0 200 OK\r\n\r\n" + b"hello " * 1000,
         }

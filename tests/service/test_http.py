@@ -633,7 +633,7 @@ async def test_a_call_ends_with_the_shortest_of_its_limits(asked: float | None, 
         assert answering.effects[0].performed
 
 
-async def test_many_agents_dry_run_and_nobody_hears_of_it(web: Web, ada: User) -> None:
+async def test_dry_runs_with_bodies_and_secrets_open_no_socket(web: Web, ada: User) -> None:
     await keep(ada, f"{API}:{web.site.port}")
     code = program(f'return http.post({web.url()!r}, json={{"a": 1}}, headers={{"X": services.secrets.ref("KEY")}}).ok')
     await ada.define("agent", code, capabilities={"http": web.grant(), "secrets": {"names": ["KEY"]}})
