@@ -83,6 +83,7 @@ async def test_lists_and_look_ups_touch_few_pages_from_first_to_last(
         "an agent": statements.select("agents", None, {"agent_name": "digest"}, None, None),
         "versions": statements.select("agent_versions", None, {"agent_id": cursor}, "version desc", 51),
         "notifications": statements.select("agent_notifications", None, None, "id desc", 51),
+        "secrets": statements.select("user_secrets", None, {"name": {"gt": "A"}}, "name", 51),
     }
     async with await psycopg.AsyncConnection.connect(cloned.serving_dsn, autocommit=True) as raw:
         for name, statement in queries.items():
