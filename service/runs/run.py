@@ -4,6 +4,7 @@ Two round trips to the database stand around it; no connection is held while gue
 begun is recorded before it is answered, however it ended.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -82,6 +83,8 @@ class _Run:
     input: Any = None
     logs: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    budget: Budget | None = None
+    tokens_before: tuple[int, int] = (0, 0)
 
     async def end(self, stop: Stop) -> Ending:
         """Check, fit, run. The guest's failures are endings, and so are the host's: then every run is recorded."""
@@ -123,6 +126,7 @@ class _Run:
     async def _guest(self, definition: Definition, value: Mapping[str, Any]) -> Ending:
         async with AsyncExitStack() as at_end:
             shared = self._shared(definition.limits, at_end) if self.parent is None else self.parent.shared
+            self.budget, self.tokens_before = shared.budget, shared.budget.tokens
             broker = Broker(
                 self.host.capabilities,
                 self._context(definition, shared, at_end),
@@ -152,7 +156,8 @@ class _Run:
         """A child run gets no more time than its root has left."""
         limits = definition.limits
         if self.parent is not None:
-            left = round(max(budget.remaining_seconds(), LEAST_SECONDS), 3)
+            # Rounded up: what is ended by the time of the root is not to end before it.
+            left = math.ceil(max(budget.remaining_seconds(), LEAST_SECONDS) * 1000) / 1000
             limits = replace(limits, wall_seconds=min(limits.wall_seconds, left))
         return Job(
             code=definition.checked.code,
@@ -208,7 +213,7 @@ class _Run:
             output=outcome.output if outcome.status == "succeeded" else None,
             error=error,
             logs=tuple(map(cleaned_text, outcome.logs)),
-            usage=asdict(outcome.usage),
+            usage=asdict(outcome.usage) | self._tokens(),
         )
 
     def _ending(self, status: Any, code: str, message: str, *, errors: list[dict[str, Any]] | None = None) -> Ending:
@@ -219,8 +224,14 @@ class _Run:
             input=self.input,
             error={"code": code, "message": cleaned_text(message)} | ({"errors": cleaned(errors)} if errors else {}),
             logs=tuple(map(cleaned_text, self.logs)),
-            usage={"engine": self.engine, "wall_ms": wall_ms, "cpu_ms": 0.0, "max_rss_bytes": 0},
+            usage={"engine": self.engine, "wall_ms": wall_ms, "cpu_ms": 0.0, "max_rss_bytes": 0} | self._tokens(),
         )
+
+    def _tokens(self) -> dict[str, int]:
+        """What the run and its child runs have asked of the model."""
+        now = (0, 0) if self.budget is None else self.budget.tokens
+        used = [after - before for after, before in zip(now, self.tokens_before, strict=True)]
+        return {"input_tokens": used[0], "output_tokens": used[1]}
 
 
 def _record(run: _Run, ending: Ending) -> RunRecord:
