@@ -69,6 +69,11 @@ class Budget:
     output_tokens: int = 0
     tokens_estimated: bool = False
 
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Into the model, and out of it."""
+        return self.input_tokens, self.output_tokens
+
     def remaining_seconds(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
 

@@ -89,6 +89,7 @@ async def test_text_and_objects_live_and_dry(eva: User, aimock: Aimock) -> None:
     live = (await eva.run("agent", test="false")).json()
     assert live["output"] == ["Hello, Ada!", {"city": "Turin"}]
     assert same(dry) == same(live)
+    assert (live["usage"]["input_tokens"], live["usage"]["output_tokens"]) == (40, 8)
     assert [(each["performed"], each["source"]) for each in dry["effects"]] == [(False, "made_up")] * 2
     assert [(each["performed"], each["source"]) for each in live["effects"]] == [(True, "live")] * 2
     greeting, _ = await aimock.requests(mark)

@@ -29,7 +29,7 @@ async def test_a_run_answers_what_the_agent_returned(ada: User) -> None:
     assert run["agent"] == {"user_id": str(ada.user_id), "agent_name": "greeter", "version": 1}
     assert (run["status"], run["test"], run["error"]) == ("succeeded", False, None)
     assert (run["output"], run["effects"], run["logs"]) == ({"message": "Hello, Ada"}, [], [])
-    assert set(run["usage"]) == {"engine", "wall_ms", "cpu_ms", "max_rss_bytes"}
+    assert set(run["usage"]) == {"engine", "wall_ms", "cpu_ms", "max_rss_bytes", "input_tokens", "output_tokens"}
     assert run["usage"]["engine"] == "restricted"
     posted = await ada.http.post(ada.url("greeter"), json={"name": "Bob"})
     assert posted.json()["output"] == {"message": "Hello, Bob"}
