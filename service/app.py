@@ -1,6 +1,6 @@
 """Where the parts are put together: settings -> host -> application. The one place that knows the adapters."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +14,9 @@ from sandbox.restricted.engine import RestrictedEngine
 from service import problems
 from service.agents.routes import router as agents_router
 from service.auth import TokenVerifier
+from service.capabilities.capability import Capability
 from service.capabilities.email import ceiling_of
-from service.capabilities.registry import Registry, standard_registry
+from service.capabilities.registry import Registry, TwinsDiffer, standard_registry
 from service.database.embedded import EmbeddedPostgres
 from service.database.gateway import Database, DatabaseError
 from service.database.migrations import first_migration, furnish_demo, migrate
@@ -58,7 +59,7 @@ class Given:
     database: Database | None = None
     engines: Mapping[str, Engine] | None = None
     verifier: TokenVerifier | None = None
-    capabilities: Registry | None = None
+    capabilities: Iterable[Capability] | None = None
     signer: RecordSigner | None = None
     outside: Outside | None = None
 
@@ -69,7 +70,7 @@ def create_app(
     database: Database | None = None,
     engines: Mapping[str, Engine] | None = None,
     verifier: TokenVerifier | None = None,
-    capabilities: Registry | None = None,
+    capabilities: Iterable[Capability] | None = None,
     signer: RecordSigner | None = None,
     outside: Outside | None = None,
 ) -> FastAPI:
@@ -119,12 +120,13 @@ async def running_host(settings: Settings, given: Given) -> AsyncIterator[Host]:
     async with AsyncExitStack() as stack:
         try:
             host = await _assemble(settings, given, stack)
-        except (SandboxUnavailable, DatabaseError, SettingsError) as error:
+        except (SandboxUnavailable, DatabaseError, SettingsError, TwinsDiffer) as error:
             raise CannotStart(str(error)) from error
         yield host
 
 
 async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> Host:
+    capabilities = registry_of(settings) if given.capabilities is None else Registry(given.capabilities)
     verifier, identity = await verifier_of(settings, stack)
     database, dsn = given.database, None
     if database is None:
@@ -143,12 +145,17 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         database=database,
         engines=engines,
         verifier=given.verifier or verifier,
-        capabilities=given.capabilities or standard_registry(email_to=ceiling_of(settings.email_to)),
+        capabilities=capabilities,
         signer=given.signer or RecordSigner(keys),
         outside=given.outside or outside_of(settings, keys, tables, model_of(settings, stack)),
         rehearsals=rehearsals,
         identity=identity,
     )
+
+
+def registry_of(settings: Settings) -> Registry:
+    """Every service, within the operator's ceilings."""
+    return standard_registry(email_to=ceiling_of(settings.email_to))
 
 
 def outside_of(settings: Settings, keys: Sequence[SecretKey], tables: Tables | None, model: Model | None) -> Outside:

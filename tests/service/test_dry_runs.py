@@ -1,0 +1,203 @@
+"""A dry run acts on nothing, whatever the agent is, and shows what a live run does.
+
+Watched from outside: who connects to the servers that live services reach, what a mail server accepts, and every row of
+the database. Each agent also runs live, so that this would be seen if it happened.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from service.app import CannotStart, create_app, model_of, outside_of, user_tables_of
+from service.capabilities.kv import KV
+from service.local import LocalIdentity
+from service.outside.http import HttpDoor
+from service.settings import SecretKey, Settings
+from tests.database.own_tables import make_tables
+from tests.outside.site import Site, redirect, site, text
+from tests.postgres import Server
+from tests.service.conftest import LocalHost, User
+from tests.service.mail_server import MailServer, mail_server
+from tests.service.programs import CHILDREN, ELSEWHERE, OPERATORS, PROGRAMS, SITE
+from tests.service.scripted_provider import answer, said
+from tests.service.served import AbsentDatabase, served
+
+SAME: Final = ("seq", "service", "action", "args", "granted")
+"""What a dry run's effects have in common with a live run's."""
+
+READS: Final = {("kv", "get"), ("kv", "list"), ("db", "select"), ("secrets", "ref")}
+KEY: Final = SecretKey("k", b"k" * 32)
+USAGE: Final = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
+
+# Every table but the record itself: `runs`, `run_effects`, and the counts of their rows per user. Leases and the counts
+# of a day are compared too: a lease is gone when its run has ended, and a dry run takes nothing of a day.
+_TABLES: Final = """
+select format('%I.%I', schemaname, tablename) from pg_tables
+where schemaname in ('public', 'auth', 'agenthost', 'agenthost_private')
+  and (schemaname, tablename) not in (('agenthost', 'runs'), ('agenthost', 'run_effects'))
+"""
+_COUNTS_OF_RUNS: Final = "where table_name not in ('runs', 'run_effects')"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A host, and everything that its agents could change."""
+
+    host: LocalHost
+    site: Site
+    model: Site
+    mail: MailServer
+    resolved: list[str]
+    owner: psycopg.AsyncConnection[tuple[object, ...]]
+
+    @property
+    def netloc(self) -> str:
+        return f"{SITE}:{self.site.port}"
+
+    async def look(self) -> dict[str, Any]:
+        return {
+            "web": (self.site.connections, len(self.resolved)),
+            "model": self.model.connections,
+            "mail": (self.mail.connections, len(self.mail.accepted)),
+            "rows": await self._rows(),
+        }
+
+    async def _rows(self) -> dict[str, tuple[object, ...]]:
+        """The number of rows of each table, and a checksum of them."""
+        rows: dict[str, tuple[object, ...]] = {}
+        for (table,) in await (await self.owner.execute(_TABLES)).fetchall():
+            where = _COUNTS_OF_RUNS if table == "agenthost_private.kept_rows" else ""
+            query = f"select count(*), md5(string_agg(t::text, ';' order by t::text)) from {table} t {where}"
+            [rows[str(table)]] = await (await self.owner.execute(query.encode())).fetchall()
+        return rows
+
+    @asynccontextmanager
+    async def somebody(self) -> AsyncIterator[User]:
+        """A new user with a lead, two secrets and agents to run."""
+        async with self.host.user(email="ada@example.com") as user:
+            for name, program in CHILDREN.items():
+                capabilities = program.capabilities(self.netloc)
+                await user.define(name, program.code(self.netloc), capabilities=capabilities)
+            for name, host in (("KEY", self.netloc), ("BOUND_ELSEWHERE", ELSEWHERE)):
+                body = {"value": f"the-value-of-{name}", "hosts": [host]}
+                assert (await user.http.put(f"/secrets/{name}", json=body)).status_code == 204
+            row = (str(user.user_id), "seeded", 10)
+            await self.owner.execute("insert into public.leads (user_id, name, score) values (%s, %s, %s)", row)
+            yield user
+
+    async def keep(self, user: User, key: str, value: str) -> None:
+        """A value in the kv of the user's agent."""
+        await self.owner.execute(
+            "insert into agenthost.agent_kv (user_id, agent_id, key, value) "
+            "select user_id, id, %s, to_jsonb(%s::text) from agenthost.agents "
+            "where user_id = %s and agent_name = 'agent'",
+            (key, value, str(user.user_id)),
+        )
+
+
+@pytest.fixture(scope="module")
+async def world(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    addresses = await postgres.clone()
+    await make_tables(addresses)
+    data_dir = tmp_path_factory.mktemp("host")
+    resolved: list[str] = []
+
+    def resolve(host: str) -> list[str]:
+        resolved.append(host)
+        return ["127.0.0.1"]
+
+    async with (
+        site() as web,
+        site() as model,
+        mail_server(login=False) as mail,
+        await addresses.owner() as owner,
+        AsyncExitStack() as stack,
+    ):
+        web.answers.update({f"/{path}": text("{}") for path in ("", "a", "child", *range(4))})
+        web.answers |= {"/redirect": redirect("/a"), "/error": text("", status="500 Error"), "/broken": b"nonsense"}
+        model.answers["/v1/responses"] = answer(said('{"ready": true}', usage=USAGE), headers={"Connection": "close"})
+        settings = Settings.model_validate(
+            {
+                "data_dir": data_dir,
+                "database_url": addresses.serving_dsn,
+                "openai_model": "model",
+                "openai_base_url": f"http://127.0.0.1:{model.port}/v1",
+                "smtp_url": f"smtp://127.0.0.1:{mail.port}",
+                "email_from": "agents@example.com",
+                "email_to": OPERATORS,
+                "limit_http_request_bytes": 32 * 1024,
+                "limit_effects": 30,
+            }
+        )
+        tables, _ = await user_tables_of(settings, addresses.serving_dsn, stack)
+        outside = outside_of(settings, [KEY], tables, model_of(settings, stack))
+        door = HttpDoor(resolve=resolve, allowed=frozenset({web.pair}))
+        app = create_app(settings, outside=replace(outside, http=door))
+        async with served(app, settings) as url:
+            host = LocalHost(url, app, LocalIdentity.in_directory(data_dir))
+            yield World(host, web, model, mail, resolved, owner)
+    await postgres.drop(addresses)
+
+
+async def run(user: User, *, test: bool) -> list[dict[str, Any]]:
+    """Every effect of one run and of its child runs."""
+    answer = await user.run("agent", test=str(test).lower())
+    assert "run_id" in answer.json(), answer.text
+    return [*answer.json()["effects"], *await effects_of_children(user, answer.json()["run_id"])]
+
+
+async def effects_of_children(user: User, run_id: str) -> list[dict[str, Any]]:
+    answer = await user.http.get("/runs", params={"parent_run_id": run_id})
+    effects: list[dict[str, Any]] = []
+    for child in reversed(answer.json()["data"]):
+        record = await user.recorded(child["run_id"])
+        effects += [*record["effects"], *await effects_of_children(user, child["run_id"])]
+    return effects
+
+
+def moved(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {part for part in before if before[part] != after[part]}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_a_dry_run_acts_on_nothing_and_shows_what_a_live_one_does(world: World, name: str) -> None:
+    program = PROGRAMS[name]
+    async with world.somebody() as user:
+        await user.define("agent", program.code(world.netloc), capabilities=program.capabilities(world.netloc))
+        await world.keep(user, "seeded", "text")
+        before = await world.look()
+
+        dry = await run(user, test=True)
+        assert moved(before, await world.look()) == set()
+        assert all((each["service"], each["action"]) in READS for each in dry if each["performed"])
+        assert all(each["performed"] for each in dry if each["source"] == "live")
+
+        live = await run(user, test=False)
+        after = await world.look()
+        assert moved(before, after) == program.moves
+        assert [{key: each[key] for key in SAME} for each in dry] == [{key: each[key] for key in SAME} for each in live]
+
+        await run(user, test=True)  # with a live run's answers to go by
+        assert moved(after, await world.look()) == set()
+
+
+def test_there_are_programs_for_every_action_of_every_service(world: World) -> None:
+    assert len(PROGRAMS) >= 60
+    text = "".join(program.code("") for program in PROGRAMS.values())
+    for capability in world.host.host.capabilities:
+        for action in capability.arguments:
+            assert f"{capability.name}.{action}" in text, f"{capability.name}.{action}"
+
+
+async def test_a_host_does_not_start_with_a_capability_that_has_no_dry_twin(tmp_path: Any) -> None:
+    without: Any = None
+    lame = replace(KV, dry_run=without)
+    app = create_app(Settings(data_dir=tmp_path), database=AbsentDatabase(), engines={}, capabilities=[lame])
+    with pytest.raises(CannotStart, match="kv has no dry-run twin"):
+        async with app.router.lifespan_context(app):
+            pass
+    assert app.state.refusal == "kv has no dry-run twin"
