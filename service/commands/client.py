@@ -2,14 +2,20 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, print_table, printable, say
+
+if TYPE_CHECKING:
+    import httpx
+
+EVENTS: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +33,70 @@ class Connection:
         self, method: str, path: str, params: Sequence[tuple[str, str]] = (), body: Any = None
     ) -> tuple[int, dict[str, Any]]:
         """Status and document of an answer, {} of one without; ends the command when the host cannot be reached."""
+        with self._answer(method, path, params, body) as answer:
+            return answer.status_code, self._document(answer.read()) if answer.status_code != 204 else {}
+
+    def watch(
+        self, path: str, params: Sequence[tuple[str, str]], told: Callable[[str, dict[str, Any]], None]
+    ) -> tuple[int, dict[str, Any]]:
+        """What `get` gives of a run; `told` is called with the name and data of every event until then."""
+        with self._answer("GET", path, params, accept=EVENTS) as answer:
+            if not answer.headers.get("content-type", "").startswith(EVENTS):
+                return answer.status_code, self._document(answer.read())
+            last = self._last(answer.iter_lines(), told)
+        if last is None:
+            fail("The host broke off.", hint="See how the run ended with: agenthost runs")
+        return last
+
+    def _last(
+        self, lines: Iterator[str], told: Callable[[str, dict[str, Any]], None]
+    ) -> tuple[int, dict[str, Any]] | None:
+        name = ""
+        for line in lines:
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                data = self._document(value)
+                if name in ("run.completed", "run.failed"):
+                    return 200 if name == "run.completed" else data["status"], data
+                told(name, data)
+        return None
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        params: Sequence[tuple[str, str]],
+        body: Any = None,
+        accept: str = "application/json",
+    ) -> Iterator["httpx.Response"]:
         import httpx  # slow to import, and most commands do without
 
         try:
-            answer = httpx.request(
+            with httpx.stream(
                 method,
                 self.url.rstrip("/") + path,
                 params=list(params),
                 json=body,
-                headers={"Authorization": f"Bearer {self.token}"},
+                headers={"Authorization": f"Bearer {self.token}", "Accept": accept},
                 timeout=httpx.Timeout(10.0, read=self.seconds),
-            )
+            ) as answer:
+                yield answer
         except httpx.InvalidURL:
             fail(f"{self.url} is not an address.", code=Exit.USAGE)
         except httpx.TransportError:
             fail(f"No host answers at {self.url}.", hint="Start one with: agenthost up", code=Exit.UNREACHABLE)
+
+    def _document(self, text: str | bytes) -> dict[str, Any]:
         try:
-            document = {} if answer.status_code == 204 else answer.json()
+            document = json.loads(text)
         except ValueError:
             document = None
         if not isinstance(document, dict):
             fail(f"What answers at {self.url} is not agenthost.", code=Exit.UNREACHABLE)
-        return answer.status_code, document
+        return document
 
     @property
     def user_id(self) -> str:
@@ -61,20 +109,21 @@ class Connection:
 
 
 def run_agent(host: Connection, name: str, arguments: Sequence[str], *, test: bool, output: Output) -> None:
-    """Run an agent and print its output; logs and effects go to standard error."""
+    """Run an agent and print its output; logs and effects go to standard error, as they happen."""
     params = [_key_value(argument) for argument in arguments]
     if test:
         params.append(("test", "true"))
-    status, document = host.get(f"/agents/{host.user_id}/{quote(name, safe='')}", params)
+    path = f"/agents/{host.user_id}/{quote(name, safe='')}"
+    status, document = host.get(path, params) if output is Output.JSON else host.watch(path, params, _say_event)
     if status != 200:
         ran = "run_id" in document and status in (502, 504)
         if output is Output.TEXT:
-            _say_what_happened(document)
+            _say_usage(document)
         fail_with_problem(document, output, code=Exit.AGENT_FAILED if ran else Exit.FAILED)
     if output is Output.JSON:
         print_json(document)
         return
-    _say_what_happened(document)
+    _say_usage(document)
     print_json(document["output"])
 
 
@@ -125,11 +174,14 @@ def _agent_of(run: Mapping[str, Any]) -> str:
     )
 
 
-def _say_what_happened(document: Mapping[str, Any]) -> None:
-    for line in document.get("logs") or ():
-        say(f"log     {printable(line)}")
-    for effect in document.get("effects") or ():
-        how = "done" if effect["performed"] else "not granted" if not effect["granted"] else "not done: dry run"
-        say(f"effect  {printable(effect['service'])}.{printable(effect['action'])} ({how})")
+def _say_event(name: str, data: Mapping[str, Any]) -> None:
+    if name == "run.log":
+        say(f"log     {printable(data['line'])}")
+    elif name == "run.effect":
+        how = "done" if data["performed"] else "not granted" if not data["granted"] else "not done: dry run"
+        say(f"effect  {printable(data['service'])}.{printable(data['action'])} ({how})")
+
+
+def _say_usage(document: Mapping[str, Any]) -> None:
     if usage := document.get("usage"):
         say(f"run     {document['run_id']} in {usage['wall_ms']:.1f} ms")

@@ -123,6 +123,15 @@ def test_run_prints_the_output_and_what_happened(operator: Operator, host: Up, t
     assert (whole["status"], whole["test"]) == ("succeeded", False)
 
 
+def test_run_tells_what_happens_in_its_order_while_it_happens(operator: Operator, host: Up, token: str) -> None:
+    code = "def run(services):\n    print('\\x1b[31mone')\n    services.kv.set('k', 1)\n    print('two')\n"
+    define(host, token, "teller", code)
+    done = operator.types("run", "teller")
+    said = [line.split()[:2] for line in done.stderr.splitlines()]
+    assert said[:3] == [["log", "\\x1b[31mone"], ["effect", "kv.set"], ["log", "two"]]
+    assert (said[3][0], len(said), done.stdout) == ("run", 4, "null\n")
+
+
 def test_exit_codes_tell_what_failed(operator: Operator, host: Up, token: str) -> None:
     define(host, token, "broken", "def run():\n    return 1 // 0\n")
     failed = operator.types("run", "broken")
