@@ -59,7 +59,8 @@ class Broker:
         self._registry = registry
         self._context = context
         self._test = isinstance(context, DryContext)
-        self._tried = context.manifest.extended_by(proposed) if self._test and proposed else context.manifest
+        self._proposed = proposed or Manifest()
+        self._tried = context.manifest.extended_by(self._proposed) if self._test else context.manifest
         self._max_effects = context.budget.max_effects if max_effects is None else max_effects
         self._on_effect = on_effect
         self._twins: dict[str, Any] = {}
@@ -122,8 +123,8 @@ class Broker:
         """Whether a live run could make this call: what is only proposed can be tried in dry runs alone."""
         try:
             self._require_permitted(capability, call, arguments, self._context.manifest)
-        except GuestError:
-            if self._tried is self._context.manifest:
+        except GuestError as error:
+            if error.type_name != "CapabilityDenied" or not self._test:
                 raise
             return False
         return True
@@ -147,6 +148,11 @@ class Broker:
 
     def _require_granted(self, call: Call, manifest: Manifest) -> None:
         if manifest.grant(call.service) is None:
+            if self._proposed.grant(call.service) is not None:
+                raise denied(
+                    f"the agent may not use {call.service} before its owner accepts what its code proposes: "
+                    f'PATCH /agents/{self._context.agent_name} with {{"accept_capabilities": true}}'
+                )
             raise denied(
                 f"the agent may not use {call.service}: add [capabilities.{call.service}] to its '# /// agent' block, "
                 f'or "{call.service}": {{}} to capabilities in its agent_config'

@@ -96,7 +96,8 @@ async def test_what_is_proposed_is_denied_live_and_says_what_to_do(ada: User, lo
     run = (await ada.run("made")).json()
     assert (run["output"]["kv"], run["output"]["notify"]) == (1, True)
     for service in PROPOSED:
-        assert run["output"][service].startswith(f"denied: the agent may not use {service}: ")
+        assert run["output"][service].startswith(f"denied: the agent may not use {service} before its owner accepts")
+        assert 'PATCH /agents/made with {"accept_capabilities": true}' in run["output"][service]
     refused = [effect for effect in run["effects"] if effect["service"] in PROPOSED]
     assert len(refused) == len(PROPOSED)
     assert not any(effect["granted"] or effect["performed"] for effect in refused)
@@ -251,3 +252,12 @@ async def test_accepting_beside_new_code_grants_what_the_new_code_names(ada: Use
     code = "def run(services):\n    services.kv.get('k')\n"
     agent = await patched(ada, accept_capabilities=True, agent_config={"code": code})
     assert (agent["capabilities"], agent["proposed"], agent["capabilities_source"]) == ({"kv": {}}, {}, "inferred")
+
+
+async def test_a_call_that_fails_for_another_reason_is_granted_dry_as_live(ada: User, local_host: LocalHost) -> None:
+    code = "def run(services):\n    services.email.send('me', 'Hello', 'Ada has no address')\n"
+    await written_by_a_model(ada, local_host, code)
+    dry, live = [(await ada.run("made", test=test)).json() for test in ("1", "0")]
+    assert dry["error"] == live["error"]
+    assert dry["error"]["type"] == "ServiceError"
+    assert [run["effects"][0]["granted"] for run in (dry, live)] == [True, True]
