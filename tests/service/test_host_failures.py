@@ -51,7 +51,7 @@ class FaultyDatabase:
         *,
         columns: Sequence[str] | None = None,
         where: Where | None = None,
-        order: str | None = None,
+        order: str | Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[Row]:
         return await self._real.select(caller, table, columns=columns, where=where, order=order, limit=limit)
