@@ -168,21 +168,20 @@ class Broker:
 
     def _record(self, made: "_Made") -> None:
         call, reply = made.call, made.reply
-        args = cleaned(dict(call.args))
         ended = time.monotonic()
         answer = {"result": reply.result} if reply.error is None else {"error": dict(reply.error)}
         effect = Effect(
             seq=len(self.effects) + 1,
             service=name_shown(call.service),
             action=name_shown(call.action),
-            args=self._shown(args),
+            args=self._shown(dict(call.args)),
             granted=made.granted,
             performed=made.performed,
             source=made.source,
             result=self._shown(reply.result if reply.error is None else answer),
             at_ms=round((made.began - self._started) * 1000, 3),
             took_ms=round((ended - made.began) * 1000, 3),
-            call_hash=made.hash or call_hash(call.service, call.action, args),
+            call_hash=made.hash or call_hash(call.service, call.action, cleaned(dict(call.args))),
             recording=self._recording(answer),
         )
         self.effects.append(effect)

@@ -103,8 +103,9 @@ class _Room:
 
 
 def shortened(value: Any) -> Any:
-    """`value` cut to what is worth showing: long texts, many items, deep nesting; a cut says how much there was."""
-    return _shortened(cleaned(value), MAX_NESTING, _Room())
+    """`value` cut to what is worth showing: long texts, many items, deep nesting; a cut says how much there was. It is
+    made plain afterwards: a call may hold megabytes."""
+    return cleaned(_shortened(value, MAX_NESTING, _Room()))
 
 
 def _shortened(value: Any, nesting: int, room: _Room) -> Any:

@@ -30,7 +30,7 @@ MAX_SUBJECT_LENGTH: Final = 500
 
 
 class Send(Arguments):
-    to: str | list[str]
+    to: str | Annotated[list[str], Field(fail_fast=True)]
     subject: Annotated[str, Field(min_length=1, max_length=MAX_SUBJECT_LENGTH)]
     text: str
     html: str | None = None

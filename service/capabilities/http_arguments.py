@@ -14,6 +14,12 @@ from service.outside.http_url import HttpUrl, Scalar, parse_url, urlencoded
 
 MAX_HEADERS: Final = 50
 MAX_HEADERS_CHARACTERS: Final = 32 * 1024
+MAX_PARTS: Final = 200
+"""Of the values of all headers."""
+
+MAX_FIELDS: Final = 1000
+"""Values of a query or a form."""
+
 MAX_SECRETS: Final = 5
 MAX_TIMEOUT_SECONDS: Final = 3600
 
@@ -32,6 +38,19 @@ def _is_plain(value: Any) -> Any:
     if reason := fault(value):
         raise ValueError(f"cannot be sent: {reason}")
     return value
+
+
+def _at_most(most: int, what: str) -> BeforeValidator:
+    """So many values in a mapping of values and lists of them: counted before each is looked at, since to say of a
+    million what is wrong with each would take this host half a minute."""
+
+    def few(value: Any) -> Any:
+        values = value.values() if isinstance(value, dict) else ()
+        if sum(len(each) if isinstance(each, list) else 1 for each in values) > most:
+            raise ValueError(f"should have at most {most} {what}")
+        return value
+
+    return BeforeValidator(few)
 
 
 def _upper(value: Any) -> Any:
@@ -59,7 +78,10 @@ class SecretPart(Arguments):
 
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = str | list[str | SecretPart]
-Fields = dict[str, Scalar | list[Scalar] | None]
+Headers = Annotated[
+    dict[HeaderName, HeaderValue], Field(max_length=MAX_HEADERS), _at_most(MAX_PARTS, "parts of values")
+]
+Fields = Annotated[dict[str, Scalar | list[Scalar] | None], _at_most(MAX_FIELDS, "values")]
 
 
 def fits_a_header(value: str) -> bool:
@@ -73,7 +95,7 @@ class Request(Arguments):
     method: Annotated[Method, BeforeValidator(_upper)]
     url: Annotated[str, AfterValidator(_url)]
     params: Annotated[Fields | None, AfterValidator(_is_plain)] = None
-    headers: Annotated[dict[HeaderName, HeaderValue] | None, Field(max_length=MAX_HEADERS)] = None
+    headers: Headers | None = None
     json_value: Annotated[Any, Field(alias="json"), AfterValidator(_is_plain)] = None
     data: Annotated[str | Fields | None, AfterValidator(_is_plain)] = None
     timeout: Annotated[int | float, Field(gt=0, le=MAX_TIMEOUT_SECONDS)] | None = None

@@ -12,6 +12,10 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "[secret]"
+_PLACE: Final = "\udfff"
+"""Stands for MASK until all is found: half a surrogate pair is in no secret and in no text that was decoded, so that
+no secret is looked for in what masks another one. Short ones would make a small answer a huge one."""
+
 _FEWEST_CHARACTERS: Final = 4
 """Of a spelling other than the plain one; fewer would be found everywhere."""
 
@@ -25,8 +29,8 @@ class Mask:
 
     def text(self, text: str) -> str:
         for spelled in self._spellings:
-            text = text.replace(spelled, MASK)
-        return text
+            text = text.replace(spelled, _PLACE)
+        return text.replace(_PLACE, MASK)
 
 
 def _spellings(secret: str) -> Iterator[str]:

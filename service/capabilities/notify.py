@@ -19,7 +19,7 @@ class Send(Arguments):
     content: Annotated[str, Field(max_length=MAX_CONTENT_LENGTH)] = ""
     type: Literal["info", "success", "warning", "error"] = "info"
     priority: Literal["low", "normal", "high", "urgent"] = "normal"
-    actions: Annotated[list[dict[str, Any]], Field(max_length=MAX_ACTIONS)] | None = None
+    actions: Annotated[list[dict[str, Any]], Field(max_length=MAX_ACTIONS, fail_fast=True)] | None = None
 
     @field_validator("title", "content", "actions")
     @classmethod
