@@ -140,10 +140,14 @@ class AgentStore:
     async def _take(self, name: str, per_day: int, what: str) -> None:
         quota = await self.database.call(self.caller, "take_quota", p_name=name, p_amount=1, p_limit=per_day)
         if not quota["allowed"]:
-            detail = f"You have used your {per_day} {what} for today; more at {quota['resets_at']}."
-            left = datetime.fromisoformat(str(quota["resets_at"])) - datetime.now(UTC)
-            retry_after = str(max(math.ceil(left.total_seconds()), 1))
-            raise ApiError("quota_exceeded", detail, headers={"Retry-After": retry_after})
+            raise over_quota(f"You have used your {per_day} {what} for today", str(quota["resets_at"]))
+
+
+def over_quota(detail: str, resets_at: str) -> ApiError:
+    """`quota_exceeded`, with when there is more."""
+    left = datetime.fromisoformat(resets_at) - datetime.now(UTC)
+    retry_after = str(max(math.ceil(left.total_seconds()), 1))
+    return ApiError("quota_exceeded", f"{detail}; more at {resets_at}.", headers={"Retry-After": retry_after})
 
 
 def is_name(name: str) -> bool:

@@ -19,6 +19,7 @@ from service.capabilities.capability import (
     LiveContext,
     RunContext,
 )
+from service.capabilities.day_tokens import DayIsOver, DayTokens
 from service.capabilities.json_schema import example, misfit, require_schema
 from service.capabilities.plain_json import canonical, cleaned_text, fault
 from service.outside.model_question import Completion, ModelError, Question, Tokens, estimated_tokens, worst
@@ -28,7 +29,6 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 MADE_UP: Final = "This answer is made up: no model was asked."
 SECONDS_TO_ANSWER: Final = 0.25
 """A call ends so long before its run, for the agent to hear of it."""
-_COUNT_ALWAYS: Final = 2**31 - 1
 
 
 class Complete(Arguments):
@@ -74,7 +74,7 @@ class LiveLlm:
     def __init__(self, context: LiveContext) -> None:
         self._run = context
         self._allowance = _Allowance(context)
-        self._taken = 0
+        self._day = DayTokens(context.database, context.caller, context.limits.limit_tokens_per_day)
 
     async def complete(self, arguments: Complete) -> Any:
         model = self._run.outside.model
@@ -91,38 +91,27 @@ class LiveLlm:
             raise _failed(error.message, performed=True) from None
         finally:
             self._allowance.spend(spent)
-            await self._settle(spent)
+            await self._day.settle(spent)
         return _answered(arguments, completion, room)
 
     async def _within_the_day(self, room: "_Room") -> "_Room":
         """The room, smaller if the day has less, and taken from the day. Raises GuestError when nothing is left."""
-        most = self._run.limits.limit_tokens_per_day
-        quota = await self._take(room.asked + room.max_tokens - self._taken, most)
-        if quota["allowed"]:
+        try:
+            await self._day.take(room.asked + room.max_tokens)
             return room
-        used = f"{quota['used']} of the {most} model tokens of your day"
-        left = most - quota["used"] + self._taken - room.asked
-        if left < 1 or not (await self._take(room.asked + left - self._taken, most))["allowed"]:
-            raise _failed(
-                f"{used} are used, and the question has about {room.asked}; they begin again at {quota['resets_at']}"
+        except DayIsOver as over:
+            used = f"{over.used} of the {over.limit} model tokens of your day"
+            left = over.limit - over.used + self._day.unused - room.asked
+            nothing = _failed(
+                f"{used} are used, and the question has about {room.asked}; they begin again at {over.resets_at}"
             )
+        if left < 1:
+            raise nothing
+        try:
+            await self._day.take(room.asked + left)
+        except DayIsOver:
+            raise nothing from None
         return replace(room, max_tokens=left, limit=f"what is left of a limit: {used} are used")
-
-    async def _settle(self, spent: Tokens) -> None:
-        """Count an answer against what was taken; what it cost beyond that too, over the limit or not."""
-        self._taken -= spent.total
-        if self._taken < 0:
-            await self._take(-self._taken, _COUNT_ALWAYS)
-
-    async def _take(self, amount: int, limit: int) -> Any:
-        """Take tokens from the day, if it has so many."""
-        if amount <= 0:
-            return {"allowed": True}
-        quota = await self._run.database.call(
-            self._run.caller, "take_quota", p_name="model_tokens", p_amount=amount, p_limit=limit
-        )
-        self._taken += amount if quota["allowed"] else 0
-        return quota
 
 
 class DryLlm:

@@ -7,7 +7,7 @@ can never change how the others are asked. Only the settings are used, never the
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,9 @@ from service.strict_json import parse_json
 
 if TYPE_CHECKING:
     from service.outside.model_wire import Wire
+
+OnText = Callable[[str], None]
+"""Is told each piece of an answer as it comes. Must neither block nor raise."""
 
 MAX_REASON: Final = 300
 MAX_PATIENCE_SECONDS: Final = 30.0
@@ -50,16 +53,17 @@ class Model:
         self._dialect: Dialect | None = None
         self._discovery = asyncio.Lock()
 
-    async def complete(self, question: Question, *, deadline: float) -> Completion:
+    async def complete(self, question: Question, *, deadline: float, on_text: OnText | None = None) -> Completion:
         """The answer, before `deadline` (of time.monotonic). Raises ModelError, also for an answer without use.
 
         A question is asked once more when the provider says that it did nothing, or cannot be reached: never when an
-        answer was lost on the way or does not fit, which costs.
+        answer was lost on the way or does not fit, which costs. With `on_text` the answer comes in pieces, where the
+        provider has them.
         """
         async with _before(deadline, Tokens()):
             dialect = await self._understood(deadline)
         async with _before(deadline, worst(question)):
-            said = await self._patiently(dialect, question, deadline)
+            said = await self._patiently(dialect, question, deadline, on_text)
         return _completion(question, said)
 
     async def close(self) -> None:
@@ -98,28 +102,55 @@ class Model:
             raise ModelError(told)
         return understood
 
-    async def _patiently(self, dialect: Dialect, question: Question, deadline: float) -> Said:
+    async def _patiently(
+        self, dialect: Dialect, question: Question, deadline: float, on_text: OnText | None = None
+    ) -> Said:
         """Ask, and ask once more if that may help within the deadline."""
         try:
-            return await self._ask(dialect, question)
+            return await self._ask(dialect, question, on_text)
         except ModelError as error:
             wait = error.wait_seconds
             if wait is None or wait > MAX_PATIENCE_SECONDS or time.monotonic() + wait >= deadline:
                 raise
             await asyncio.sleep(wait)
-        return await self._ask(dialect, question)
+        return await self._ask(dialect, question, on_text)
 
-    async def _ask(self, dialect: Dialect, question: Question) -> Said:
-        if self._wire is None:
-            # In a thread: it takes about a second, in which this host has others to answer.
-            make = await asyncio.to_thread(_wire_maker)
-            self._wire = self._wire or make(api_key=self._api_key, base_url=self._base_url)
-        answer = await self._wire.post(dialect.path, dialect.body(question), worst=worst(question))
+    async def _ask(self, dialect: Dialect, question: Question, on_text: OnText | None) -> Said:
+        answer = await self._answer(dialect, question, on_text)
         try:
             return dialect.read(answer)
         except Unreadable:
             message = "the model provider's answer is not one of an OpenAI-compatible API"
-            raise Unsupported(message, spent=worst(question)) from None
+            raise Unsupported(message, spent=worst(question), fault="answer") from None
+
+    async def _answer(self, dialect: Dialect, question: Question, on_text: OnText | None) -> Any:
+        if self._wire is None:
+            # In a thread: it takes about a second, in which this host has others to answer.
+            make = await asyncio.to_thread(_wire_maker)
+            self._wire = self._wire or make(api_key=self._api_key, base_url=self._base_url)
+        body, lost = dialect.body(question), worst(question)
+        if on_text is not None:
+            try:
+                return await self._streamed(self._wire, dialect, body, lost, on_text)
+            except Unsupported as error:
+                if error.fault != "provider":
+                    raise
+                # Refused as such: perhaps for being asked to stream.
+        return await self._wire.post(dialect.path, body, worst=lost)
+
+    async def _streamed(
+        self, wire: "Wire", dialect: Dialect, body: dict[str, Any], lost: Tokens, on_text: OnText
+    ) -> Any:
+        gathering = dialect.gather()
+
+        def take(event: Any) -> None:
+            if text := gathering.take(event):
+                on_text(text)
+
+        whole = await wire.stream(dialect.path, body | dict(dialect.streamed), worst=lost, on_event=take)
+        if whole is None and (whole := gathering.answer()) is None:
+            raise ModelError("the model provider's answer was cut short", spent=lost, fault="answer")
+        return whole
 
 
 def _wire_maker() -> "type[Wire]":
@@ -146,19 +177,24 @@ def _completion(question: Question, said: Said) -> Completion:
     cut_at = f"its answer was cut at max_tokens={question.max_tokens}"
     match said.ending:
         case "refused":
-            raise ModelError(f"the model refused to answer: {said.text[:MAX_REASON]}", spent=tokens)
+            message = f"the model refused to answer: {said.text[:MAX_REASON]}"
+            raise ModelError(message, spent=tokens, fault="refusal")
         case "filtered":
-            raise ModelError("the provider's content filter stopped the model's answer", spent=tokens)
+            message = "the provider's content filter stopped the model's answer"
+            raise ModelError(message, spent=tokens, fault="refusal")
         case "failed":
-            raise ModelError("the model provider failed in the middle of its answer", spent=tokens)
+            message = "the model provider failed in the middle of its answer"
+            raise ModelError(message, spent=tokens, fault="answer")
     cut = said.ending == "cut"
     if not said.text.strip():
-        raise ModelError(f"the model answered nothing{f': {cut_at}' if cut else ''}", spent=tokens)
+        message = f"the model answered nothing{f': {cut_at}' if cut else ''}"
+        raise ModelError(message, spent=tokens, fault="answer")
     value: dict[str, Any] | None = None
     if question.schema is not None:
         value = _object_in(said.text)
         if value is None:
-            raise ModelError(f"the model did not answer with JSON{f': {cut_at}' if cut else ''}", spent=tokens)
+            message = f"the model did not answer with JSON{f': {cut_at}' if cut else ''}"
+            raise ModelError(message, spent=tokens, fault="answer")
     return Completion(text=said.text, value=value, tokens=tokens, cut=cut)
 
 

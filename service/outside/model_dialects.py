@@ -5,10 +5,11 @@ An answer is a stranger's JSON: whatever it holds, reading ends in `Said` or in 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from service.outside.model_question import Ending, Question, Said, Tokens
+from service.outside.model_stream import ChatGathering, Gathering, ResponsesGathering
 
 MAX_TOKENS_TOLD: Final = 10**8
 FENCED_RULE: Final = (
@@ -29,6 +30,9 @@ class Dialect:
     path: str
     body: Callable[[Question], dict[str, Any]]
     read: Callable[[Any], Said]
+    streamed: Mapping[str, Any]
+    """What the body also says to have the answer in pieces, and what puts them together."""
+    gather: Callable[[], Gathering]
 
 
 def _responses_body(question: Question) -> dict[str, Any]:
@@ -161,7 +165,24 @@ def _count(value: Any) -> int:
     return value if type(value) is int and 0 <= value <= MAX_TOKENS_TOLD else 0
 
 
-RESPONSES: Final = Dialect(name="responses", path="/responses", body=_responses_body, read=_read_responses)
-CHAT: Final = Dialect(name="chat", path="/chat/completions", body=_chat_body, read=_read_chat)
-FENCED: Final = Dialect(name="fenced", path="/chat/completions", body=_fenced_body, read=_read_chat)
+_STREAMED: Final = {"stream": True}
+_COUNTED: Final = {"stream": True, "stream_options": {"include_usage": True}}
+
+RESPONSES: Final = Dialect(
+    name="responses",
+    path="/responses",
+    body=_responses_body,
+    read=_read_responses,
+    streamed=_STREAMED,
+    gather=ResponsesGathering,
+)
+CHAT: Final = Dialect(
+    name="chat",
+    path="/chat/completions",
+    body=_chat_body,
+    read=_read_chat,
+    streamed=_COUNTED,
+    gather=ChatGathering,
+)
+FENCED: Final = replace(CHAT, name="fenced", body=_fenced_body)
 DIALECTS: Final = (RESPONSES, CHAT, FENCED)

@@ -47,17 +47,29 @@ class Said:
     tokens: Tokens | None
 
 
+Fault = Literal["provider", "answer", "refusal"]
+"""Whose an error is: the provider gave no answer; one came that is of no use, the next may be; the model would not."""
+
+
 class ModelError(Exception):
     """No answer. The message is for an agent's author: nothing of the host's, of its key, or of other users.
 
     `spent` is what it cost all the same; `wait_seconds` is set when asking again later may help.
     """
 
-    def __init__(self, message: str, *, spent: Tokens | None = None, wait_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        spent: Tokens | None = None,
+        wait_seconds: float | None = None,
+        fault: Fault = "provider",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.spent = spent or Tokens()
         self.wait_seconds = wait_seconds
+        self.fault: Fault = fault
 
 
 class Unsupported(ModelError):

@@ -9,7 +9,8 @@ import logging
 import math
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
@@ -19,11 +20,14 @@ import openai
 import structlog
 
 from service.outside.model_question import ModelError, Tokens, Unsupported
+from service.outside.model_stream import events_in
 
 log = structlog.get_logger("agenthost.model")
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+MAX_STREAM_BYTES: Final = 4 * MAX_ANSWER_BYTES
+"""Of an answer in pieces, each of which comes in an envelope of its own."""
 WAIT_SECONDS: Final = 1.0
 """Before asking again, where the provider does not say how long."""
 MAX_WAIT_SECONDS: Final = 86_400.0
@@ -56,30 +60,72 @@ class Wire:
 
     async def post(self, path: str, body: dict[str, Any], *, worst: Tokens) -> Any:
         """The JSON of the answer. Raises ModelError; `worst` is what a question may have cost whose answer was lost."""
-        try:
+        with _told(worst):
             response = await self._client.post(path, body=body, cast_to=httpx2.Response)
-        except openai.APIStatusError as error:
-            raise _refusal(error.response, error.body) from None
-        except _AnswerTooLarge:
-            raise ModelError(
-                f"the model's answer has more than {MAX_ANSWER_BYTES} bytes, the limit", spent=worst
-            ) from None
-        except openai.APIConnectionError as error:
-            if isinstance(error.__cause__, httpx2.ConnectError | ssl.SSLError):
-                log.warning("model_unreachable", error=type(error.__cause__).__name__)
-                raise ModelError("the model provider cannot be reached", wait_seconds=WAIT_SECONDS) from None
-            raise ModelError("the model provider's answer was cut short", spent=worst) from None
-        try:
-            return json.loads(response.content)
-        except (ValueError, RecursionError):
-            raise Unsupported("the model provider's answer is not JSON", spent=worst) from None
+        return _json(response.content, worst)
+
+    async def stream(self, path: str, body: dict[str, Any], *, worst: Tokens, on_event: Callable[[Any], None]) -> Any:
+        """As `post`, with each event as it comes. None, when there were events: they are the answer."""
+        with _told(worst):
+            stream = await self._client.post(
+                path, body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
+            )
+            async with stream:
+                if not _is_stream(stream.response):
+                    return _json(await stream.response.aread(), worst)
+                try:
+                    async for event in events_in(stream.response.aiter_bytes()):
+                        on_event(event)
+                except (ValueError, RecursionError):
+                    raise _not_json(worst) from None
+        return None
 
     async def close(self) -> None:
         await self._client.close()
 
 
+@contextmanager
+def _told(worst: Tokens) -> Iterator[None]:
+    """Whatever goes wrong on the wire, as a ModelError."""
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise _refusal(error.response, error.body) from None
+    except _AnswerTooLarge as error:
+        message = f"the model's answer has more than {error.most} bytes, the limit"
+        raise ModelError(message, spent=worst, fault="answer") from None
+    except (openai.APIConnectionError, httpx2.HTTPError) as error:
+        if isinstance(error.__cause__, httpx2.ConnectError | ssl.SSLError):
+            log.warning("model_unreachable", error=type(error.__cause__).__name__)
+            raise ModelError("the model provider cannot be reached", wait_seconds=WAIT_SECONDS) from None
+        raise _cut_short(worst) from None
+
+
+def _cut_short(worst: Tokens) -> ModelError:
+    return ModelError("the model provider's answer was cut short", spent=worst, fault="answer")
+
+
+def _not_json(worst: Tokens) -> ModelError:
+    return Unsupported("the model provider's answer is not JSON", spent=worst, fault="answer")
+
+
+def _json(content: bytes, worst: Tokens) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise _not_json(worst) from None
+
+
+def _is_stream(response: httpx2.Response) -> bool:
+    return str(response.headers.get("content-type", "")).startswith("text/event-stream")
+
+
 class _AnswerTooLarge(Exception):
     """More bytes than an answer may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
 
 
 class _Transport(httpx2.AsyncBaseTransport):
@@ -103,7 +149,8 @@ class _Transport(httpx2.AsyncBaseTransport):
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
             raise httpx2.DecodingError("compressed, although not asked to", request=request)
-        body = _Bounded(cast("httpx2.AsyncByteStream", response.stream))
+        most = MAX_STREAM_BYTES if _is_stream(response) else MAX_ANSWER_BYTES
+        body = _Bounded(cast("httpx2.AsyncByteStream", response.stream), most)
         return httpx2.Response(
             response.status_code, headers=response.headers, stream=body, extensions=response.extensions
         )
@@ -113,17 +160,18 @@ class _Transport(httpx2.AsyncBaseTransport):
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body of at most MAX_ANSWER_BYTES. Raises _AnswerTooLarge past them."""
+    """A body of so many bytes and no more. Raises _AnswerTooLarge past them."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int) -> None:
         self._stream = stream
+        self._most = most
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        room = MAX_ANSWER_BYTES
+        room = self._most
         async for chunk in self._stream:
             room -= len(chunk)
             if room < 0:
-                raise _AnswerTooLarge
+                raise _AnswerTooLarge(self._most)
             yield chunk
 
     async def aclose(self) -> None:
