@@ -8,6 +8,9 @@ from textwrap import indent
 from typing import Any, Final
 
 SITE: Final = "sink.example.com"
+LOOPBACK: Final = "127.0.0.1"
+"""The same server, and the only one to which a secret goes without TLS."""
+
 ELSEWHERE: Final = "elsewhere.example.com"
 OPERATORS: Final = "*@acme.example"
 """To whom the operator lets everybody write."""
@@ -24,13 +27,13 @@ def attempt(call, *args, **options):
 SIGNATURE
     http, llm, kv, db = services.http, services.llm, services.kv, services.db
     email, notify, agents, secrets = services.email, services.notify, services.agents, services.secrets
-    site = "http://SITE"
+    site, loopback = "http://SITE:PORT", "http://LOOPBACK:PORT"
 """
 
 VERBS: Final = ["select", "insert", "update", "delete"]
 GRANTED: Final[dict[str, Any]] = {
     "http": {
-        "hosts": [SITE, f"{SITE}:8089"],
+        "hosts": [SITE, LOOPBACK, f"{SITE}:8089"],
         "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         "schemes": ["http"],
     },
@@ -53,14 +56,16 @@ class Program:
     grants: dict[str, Any] = field(default_factory=lambda: GRANTED)
     signature: str = "def run(services):"
 
-    def code(self, netloc: str) -> str:
+    def code(self, port: int) -> str:
         text = f"{PRELUDE}{indent(self.body.strip(), '    ')}\n"
-        return text.replace("SIGNATURE", self.signature).replace("SITE", netloc)
+        for name, value in {"SIGNATURE": self.signature, "SITE": SITE, "LOOPBACK": LOOPBACK, "PORT": port}.items():
+            text = text.replace(name, str(value))
+        return text
 
-    def capabilities(self, netloc: str) -> dict[str, Any]:
-        """The grants, with the site's port."""
+    def capabilities(self, port: int) -> dict[str, Any]:
+        """The grants, with the port of the server."""
         http = self.grants.get("http", {})
-        hosts = [netloc if host == SITE else host for host in http.get("hosts", ())]
+        hosts = [host if ":" in host else f"{host}:{port}" for host in http.get("hosts", ())]
         return self.grants | ({"http": http | {"hosts": hosts}} if http else {})
 
 
@@ -242,12 +247,13 @@ NOTIFY: Final = {
 SECRETS: Final = {
     "ref": Program('return str(secrets.ref("KEY"))'),
     "in a header": Program(
-        'http.get(site + "/a", headers={"Authorization": "Bearer " + secrets.ref("KEY"), "X-Key": secrets.ref("KEY")})',
+        'key = secrets.ref("KEY")\nhttp.get(loopback + "/a", headers={"Authorization": "Bearer " + key, "X-Key": key})',
         WEB,
     ),
     "that is not there": Program('return attempt(secrets.ref, "ABSENT")'),
+    "over plain http": Program('return attempt(http.get, site, headers={"X-Key": secrets.ref("KEY")})'),
     "bound to another host": Program(
-        'return attempt(http.get, site, headers={"X-Key": secrets.ref("BOUND_ELSEWHERE")})'
+        'return attempt(http.get, loopback, headers={"X-Key": secrets.ref("BOUND_ELSEWHERE")})'
     ),
     "that is not granted": Program(
         'return attempt(secrets.ref, "KEY")', grants=without("secrets", names=["BOUND_ELSEWHERE"])

@@ -22,7 +22,7 @@ from tests.outside.site import Site, redirect, site, text
 from tests.postgres import Server
 from tests.service.conftest import LocalHost, User
 from tests.service.mail_server import MailServer, mail_server
-from tests.service.programs import CHILDREN, ELSEWHERE, OPERATORS, PROGRAMS, SITE
+from tests.service.programs import CHILDREN, ELSEWHERE, LOOPBACK, OPERATORS, PROGRAMS, SITE, Program
 from tests.service.scripted_provider import answer, said
 from tests.service.served import AbsentDatabase, served
 
@@ -54,10 +54,6 @@ class World:
     resolved: list[str]
     owner: psycopg.AsyncConnection[tuple[object, ...]]
 
-    @property
-    def netloc(self) -> str:
-        return f"{SITE}:{self.site.port}"
-
     async def look(self) -> dict[str, Any]:
         return {
             "web": (self.site.connections, len(self.resolved)),
@@ -80,14 +76,18 @@ class World:
         """A new user with a lead, two secrets and agents to run."""
         async with self.host.user(email="ada@example.com") as user:
             for name, program in CHILDREN.items():
-                capabilities = program.capabilities(self.netloc)
-                await user.define(name, program.code(self.netloc), capabilities=capabilities)
-            for name, host in (("KEY", self.netloc), ("BOUND_ELSEWHERE", ELSEWHERE)):
-                body = {"value": f"the-value-of-{name}", "hosts": [host]}
+                await self.define(user, name, program)
+            served = [f"{host}:{self.site.port}" for host in (SITE, LOOPBACK)]
+            for name, hosts in (("KEY", served), ("BOUND_ELSEWHERE", [ELSEWHERE])):
+                body = {"value": f"the-value-of-{name}", "hosts": hosts}
                 assert (await user.http.put(f"/secrets/{name}", json=body)).status_code == 204
             row = (str(user.user_id), "seeded", 10)
             await self.owner.execute("insert into public.leads (user_id, name, score) values (%s, %s, %s)", row)
             yield user
+
+    async def define(self, user: User, name: str, program: Program) -> None:
+        port = self.site.port
+        await user.define(name, program.code(port), capabilities=program.capabilities(port))
 
     async def keep(self, user: User, key: str, value: str) -> None:
         """A value in the kv of the user's agent."""
@@ -167,7 +167,7 @@ def moved(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
 async def test_a_dry_run_acts_on_nothing_and_shows_what_a_live_one_does(world: World, name: str) -> None:
     program = PROGRAMS[name]
     async with world.somebody() as user:
-        await user.define("agent", program.code(world.netloc), capabilities=program.capabilities(world.netloc))
+        await world.define(user, "agent", program)
         await world.keep(user, "seeded", "text")
         before = await world.look()
 
@@ -187,7 +187,7 @@ async def test_a_dry_run_acts_on_nothing_and_shows_what_a_live_one_does(world: W
 
 def test_there_are_programs_for_every_action_of_every_service(world: World) -> None:
     assert len(PROGRAMS) >= 60
-    text = "".join(program.code("") for program in PROGRAMS.values())
+    text = "".join(program.code(0) for program in PROGRAMS.values())
     for capability in world.host.host.capabilities:
         for action in capability.arguments:
             assert f"{capability.name}.{action}" in text, f"{capability.name}.{action}"
