@@ -23,8 +23,6 @@ from service.database.gateway import Row
 from service.database.user_tables import Refused, UserTables
 
 MAX_COLUMNS: Final = 200
-MAX_CHOICES: Final = 1000
-"""Values of one `in`."""
 
 
 def _plain(value: Any) -> Any:
@@ -33,18 +31,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _bounded(where: dict[str, Any]) -> dict[str, Any]:
-    for wanted in where.values():
-        for value in wanted.values() if isinstance(wanted, dict) else ():
-            if isinstance(value, list) and len(value) > MAX_CHOICES:
-                raise ValueError(f"`in` takes at most {MAX_CHOICES} values")
-    return where
-
-
 Values = Annotated[dict[str, Any], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_plain)]
-Where = Annotated[dict[str, Any], Field(max_length=MAX_COLUMNS), AfterValidator(_plain), AfterValidator(_bounded)]
+Where = Annotated[dict[str, Any], Field(max_length=MAX_COLUMNS), AfterValidator(_plain)]
 SomeWhere = Annotated[Where, Field(min_length=1)]
-Columns = Annotated[list[str], Field(min_length=1, max_length=MAX_COLUMNS)]
+Columns = Annotated[list[str], Field(min_length=1, max_length=MAX_COLUMNS, fail_fast=True)]
 
 
 class Select(Arguments):
@@ -57,7 +47,7 @@ class Select(Arguments):
 
 class Insert(Arguments):
     table: TableName
-    rows: list[Values]
+    rows: Annotated[list[Values], Field(fail_fast=True)]
 
 
 class Update(Arguments):

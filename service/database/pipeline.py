@@ -58,7 +58,7 @@ def _text(value: str | None) -> bytes | None:
     return None if value is None else value.encode()
 
 
-@lru_cache(1000)
+@lru_cache(250)
 def _numbered(text: bytes) -> bytes:
     """`%s`, `%s` as `$1`, `$2`. The statements of this package hold no other `%`."""
     first, *others = text.split(b"%s")

@@ -137,14 +137,20 @@ class _Rehearsal(Verbs):
             connection = await connect(self._dsn)
             stack.push_async_callback(_end, connection)
             async with asyncio.timeout(ANSWER_SECONDS):
-                # The settings once more outside of any savepoint: undoing a call does not undo them.
-                await exchange(connection, [BEGIN, (_BECOME, (self._claims,))])
+                await self._begin_transaction(connection)
             if self._closed:
                 raise Refused("the run has ended")
             self._held = stack.pop_all()
         self._all_open.add(self)
         self._connection = connection
         return connection
+
+    async def _begin_transaction(self, connection: Connection) -> None:
+        # With the settings, once more outside of any savepoint: undoing a call does not undo them.
+        try:
+            await exchange(connection, [BEGIN, (_BECOME, (self._claims,))])
+        except psycopg.errors.UndefinedObject:
+            raise Refused("dry runs of db need Postgres 15.8, 16.4, 17 or later") from None
 
     def _lost(self) -> Refused | DatabaseUnavailable:
         """The connection is gone, and with it all that was done on it: no later call may begin anew."""

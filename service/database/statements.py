@@ -16,6 +16,8 @@ from service.database.gateway import Order, Where
 from service.database.json_text import encode
 
 SCHEMA: Final = "agenthost"
+MAX_VALUES: Final = 1000
+"""What one condition may compare with; the protocol itself ends at 65,535 parameters."""
 _PLAIN_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OPERATORS: Final = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "like": "like"}
 _IS: Final = {None: "is null", True: "is true", False: "is false"}
@@ -174,6 +176,8 @@ def _where(
             term, values = _term(named, operator, value)
             terms.append(term)
             parameters.extend(values)
+    if len(parameters) > MAX_VALUES:
+        raise ValueError(f"a condition compares with {len(parameters)} values, more than {MAX_VALUES}")
     if not terms:
         if required:
             raise ValueError("to change or delete rows says which")

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from service.auth import Caller
+from service.database.gateway import DatabaseUnavailable
 from service.database.rehearsals import IDLE_SECONDS, PLACES, PostgresRehearsals
 from service.database.user_tables import Refused, Rehearsal
 from tests.database.own_tables import committed, contents, make_tables
@@ -274,6 +275,23 @@ async def test_one_that_is_cut_off_lets_go_of_its_locks_and_says_so(
     with pytest.raises(Refused, match="has lost its rows"):
         await rehearsal.select("leads")
     await free(own)
+    assert await committed(own, "select name from public.leads") == ["a"]
+
+
+async def test_one_whose_connection_is_lost_never_begins_anew(
+    rehearsals: PostgresRehearsals, own: Addresses, postgres: Server, ada: Caller, stored: None
+) -> None:
+    if postgres.data_dir is None:
+        pytest.skip("the server is not ours")
+    rehearsal = rehearsals.of(ada)
+    await rehearsal.update("leads", {"name": "changed"}, where={"name": "a"})
+    [pid] = await committed(own, SESSIONS)
+    async with superuser(postgres) as root:
+        await root.execute("select pg_terminate_backend(%s)", (pid,))
+    await sessions_gone(own)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            await rehearsal.insert("leads", [{"name": "b"}])
     assert await committed(own, "select name from public.leads") == ["a"]
 
 

@@ -10,24 +10,28 @@ import psycopg
 import pytest
 
 from service.auth import Caller
+from service.database.gateway import DatabaseUnavailable
 from service.database.postgres import PostgresDatabase
 from service.database.rehearsals import PostgresRehearsals
-from service.database.tables import ANSWER_BYTES, PostgresTables
+from service.database.tables import ANSWER_BYTES, PLACES_OF_A_USER, PostgresTables
 from service.database.transactions import STATEMENT_SECONDS
 from service.database.user_tables import Refused, UserTables
 from tests.database.own_tables import as_user, committed, make_tables
 from tests.policies.tenants import ANY_TEXT, furnish
-from tests.postgres import Addresses, someone
+from tests.postgres import Addresses, Server, someone
 
 MOST_ROWS = 20
 
 Of = Callable[[Caller], UserTables]
 
 
-@pytest.fixture
-async def own(cloned: Addresses) -> Addresses:
-    await make_tables(cloned)
-    return cloned
+@pytest.fixture(scope="module")
+async def own(postgres: Server) -> AsyncIterator[Addresses]:
+    """One database for all of these tests: each has users of its own."""
+    addresses = await postgres.clone()
+    await make_tables(addresses)
+    yield addresses
+    await postgres.drop(addresses)
 
 
 @pytest.fixture(params=["live", "rehearsed"])
@@ -192,6 +196,8 @@ async def test_what_is_no_plain_name_is_refused_wherever_a_name_stands(of: Of, a
         lambda tables: tables.select("leads", where={"name": {"in": "abc"}}),
         lambda tables: tables.select("leads", where={"name": {"in": {"a": 1}}}),
         lambda tables: tables.select("leads", where={"name": {"eq": {"a": 1}}}),
+        lambda tables: tables.select("leads", where={"name": {"in": ["a"] * 1001}}),
+        lambda tables: tables.select("leads", where={name: {"in": ["a"] * 501} for name in ("name", "email")}),
         lambda tables: tables.select("leads", where={"name": {"is": "null; select"}}),
         lambda tables: tables.select("leads", order="name desc; select 1"),
         lambda tables: tables.select("leads", order="name nulls first"),
@@ -301,12 +307,13 @@ async def test_agenthosts_tables_are_shut_to_views_and_triggers_of_its_owner(
         await as_user(raw, ada.claims)
         seen = await (await raw.execute("select found from public.spying")).fetchall()
         assert {("digest",), ("KEY",), ("runs",)} <= set(seen)
-    before = await committed(own, "select agent_name from agenthost.agents")
+    secrets = "select ciphertext from agenthost.user_secrets"
+    before = await committed(own, secrets)
     assert await of(ada).select("spying") == []
     [row] = await of(ada).insert("traps", [{"does": "select 1"}])
     assert row["found"] == 0
     for does in (
-        "insert into agenthost.agents (user_id, agent_name, agent_config) values (auth.uid(), 'planted', '{}')",
+        "insert into agenthost.agents (agent_name, agent_config, description) values ('p', '{}', 'planted')",
         "insert into agenthost_private.daily_quotas values (auth.uid(), 'x', now(), 1)",
         "select agenthost.take_quota('tokens', 1, 10)",
         "select agenthost.put_secret('STOLEN', '[]', 'x')",
@@ -319,15 +326,15 @@ async def test_agenthosts_tables_are_shut_to_views_and_triggers_of_its_owner(
         "delete from agenthost_private.run_leases",
     ):
         await of(ada).insert("traps", [{"does": does}])
-    assert await committed(own, "select agent_name from agenthost.agents where description <> 'changed'") == before
-    assert await committed(own, "select name from agenthost.user_secrets") == ["KEY"]
+    assert await committed(own, "select 1 from agenthost.agents where description in ('changed', 'planted')") == []
+    assert await committed(own, secrets) == before != []
 
 
 async def test_a_lock_that_another_holds_is_an_error_within_seconds(of: Of, own: Addresses, ada: Caller) -> None:
     async with await own.owner() as owner:
         await owner.execute("insert into public.leads (user_id, name) values (%s, 'a')", (ada.user_id,))
         async with owner.transaction():
-            await owner.execute("update public.leads set name = 'b'")
+            await owner.execute("update public.leads set name = 'b' where user_id = %s", (ada.user_id,))
             async with asyncio.timeout(STATEMENT_SECONDS - 1):
                 error = await refused(of(ada).update("leads", {"name": "c"}, where={"name": "a"}))
             assert "locked by another" in error.message
@@ -338,6 +345,28 @@ async def test_a_statement_that_takes_too_long_is_ended(of: Of, ada: Caller) -> 
     error = await refused(of(ada).insert("traps", [{"does": "select pg_sleep(60)"}]))
     assert "took too long" in error.message
     await of(ada).insert("leads", [{"name": "a"}])
+
+
+async def test_slow_statements_of_one_user_do_not_stand_in_the_way_of_others(own: Addresses) -> None:
+    tables = PostgresTables(own.serving_dsn, most_rows=MOST_ROWS, wait_seconds=0.5)
+    await tables.start()
+    ada, bob = someone(), someone()
+    slow = [{"does": "select pg_sleep(2)"}]
+    held = [asyncio.create_task(tables.of(ada).insert("traps", slow)) for _ in range(PLACES_OF_A_USER)]
+    await asyncio.sleep(0.2)
+    assert "busy with other runs of yours" in (await refused(tables.of(ada).select("leads"))).message
+    assert await tables.of(bob).select("leads") == []
+    await asyncio.gather(*held)
+    assert await tables.of(ada).select("leads") == []
+    await tables.stop()
+
+
+async def test_tables_that_cannot_be_reached_are_unavailable(own: Addresses) -> None:
+    nowhere = own.serving_dsn.replace("host=", "host=%2Fnowhere")
+    tables = PostgresTables(own.serving_dsn, most_rows=MOST_ROWS)
+    for unreachable in (tables.of(someone()), PostgresRehearsals(nowhere, most_rows=MOST_ROWS).of(someone())):
+        with pytest.raises(DatabaseUnavailable):
+            await unreachable.select("leads")
 
 
 async def test_many_callers_at_once_see_their_own_rows(of: Of) -> None:
