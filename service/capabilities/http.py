@@ -21,7 +21,7 @@ from service.capabilities.capability import (
 )
 from service.capabilities.fixtures import HttpFixture
 from service.capabilities.http_arguments import Request, fits_a_header
-from service.capabilities.manifest import HttpGrant, Manifest
+from service.capabilities.manifest import PLAIN, HttpGrant, Manifest
 from service.capabilities.masking import Mask
 from service.capabilities.plain_json import cleaned_text
 from service.capabilities.secrets import require_secret, reveal, secret_hosts
@@ -118,9 +118,10 @@ def _require_small(arguments: Request, run: RunContext) -> None:
 
 
 def _require_bound(name: str, hosts: tuple[str, ...], url: HttpUrl) -> None:
-    if not any(matches(pattern, url) for pattern in hosts):
+    if not any(is_bound(pattern, url) for pattern in hosts):
+        where = url.netloc if url.scheme == "https" else f"{PLAIN}{url.netloc}"
         raise denied(
-            f"the secret {name} is not bound to {url.netloc}: it goes to {', '.join(hosts)}. "
+            f"the secret {name} is not bound to {where}: it goes to {', '.join(hosts)}. "
             f"To send it there too, PUT /secrets/{name} with that host"
         )
 
@@ -165,6 +166,12 @@ def matches(pattern: str, url: HttpUrl) -> bool:
     if str(url.port) != (port or str(PORTS[url.scheme])):
         return False
     return url.host.endswith(host[1:]) if host.startswith("*.") else url.host == host
+
+
+def is_bound(pattern: str, url: HttpUrl) -> bool:
+    """Whether a secret with this binding may be sent: over https, unless the binding begins with http://."""
+    scheme = "http" if pattern.startswith(PLAIN) else "https"
+    return url.scheme == scheme and matches(pattern.removeprefix(PLAIN), url)
 
 
 def _not_granted(grant: HttpGrant, method: str, url: HttpUrl) -> str | None:

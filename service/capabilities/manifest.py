@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+PLAIN: Final = "http://"
+"""Before a host that a secret is bound to: it may be sent there without encryption, and only so."""
 MAX_ENTRIES: Final = 100
 MAX_SECRETS: Final = 20
 """Each secret that a run sends is looked for in all that it is answered, which takes its time."""
@@ -14,6 +16,7 @@ GENERATED_MAX_TOKENS: Final = 4000
 """Model tokens a run of generated code may use before its owner says otherwise."""
 
 _HOST: Final = re.compile(r"(\*\.(?=[^:]*\.))?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?(:[1-9][0-9]{0,4})?")
+_BOUND_HOST: Final = re.compile(f"(http://)?({_HOST.pattern})")
 _ADDRESS: Final = re.compile(
     r"me|(\*|[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64})@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 )
@@ -33,6 +36,9 @@ def _spelled(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
 
 HostPattern = Annotated[
     str, _spelled(_HOST, "a host such as api.example.com or *.example.com, in lower case, or with :port")
+]
+BoundHost = Annotated[
+    str, _spelled(_BOUND_HOST, "a host such as api.example.com or *.example.com:8443; with http:// if it has no https")
 ]
 AddressPattern = Annotated[str, _spelled(_ADDRESS, '"me", an address, or *@example.com')]
 TableName = Annotated[str, _spelled(_TABLE, "a plain name of a table")]

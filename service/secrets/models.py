@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from service.agents.models import Closed
-from service.capabilities.manifest import HostPattern
+from service.capabilities.manifest import BoundHost
 
 NAME_PATTERN: Final = "^[A-Z][A-Z0-9_]{0,62}$"
 MAX_HOSTS: Final = 20
@@ -38,10 +38,10 @@ class SecretPut(Closed):
     """A secret: its value, and the only hosts it may be sent to."""
 
     value: SecretValue
-    hosts: Annotated[list[HostPattern], AfterValidator(_without_repeats)] = Field(
+    hosts: Annotated[list[BoundHost], AfterValidator(_without_repeats)] = Field(
         min_length=1,
         max_length=MAX_HOSTS,
-        description="api.example.com or *.example.com, also with :port; without, the port is the scheme's own.",
+        description="For https: api.example.com or *.example.com, also with :port. Plain http: http://api.example.com.",
     )
 
 

@@ -444,7 +444,7 @@ def test_a_short_secret_is_masked_and_little_else() -> None:
 
 
 async def test_a_secret_is_put_in_at_the_last_moment_and_masked(web: Web, ada: User) -> None:
-    await keep(ada, f"{API}:{web.site.port}")
+    await keep(ada, f"http://{API}:{web.site.port}")
     spelled = "\n".join(echoes(VALUE).values())
     web.site.answers["/"] = text(spelled, f"X-Echo: {VALUE}", f"X-Basic: {echoes(VALUE)['basic']}")
     code = ECHO.replace("URL", repr(web.url()))
@@ -463,18 +463,29 @@ async def test_a_secret_is_put_in_at_the_last_moment_and_masked(web: Web, ada: U
 
 
 async def test_a_secret_goes_only_to_hosts_it_is_bound_to(web: Web, ada: User) -> None:
-    await keep(ada, API, f"*.example.org:{web.site.port}")  # without a port it is the scheme's own: not this server's
+    await keep(
+        ada, API, f"{API}:{web.site.port}", f"http://*.example.org:{web.site.port}"
+    )  # without a port it is the scheme's own: not this server's
     dry, live = await both(web, ada, program(ECHO_ONCE.replace("URL", repr(web.url()))), secrets={"names": ["KEY"]})
     assert dry["output"] == live["output"]
     name, message = live["output"]
     assert name == "CapabilityDenied"
-    assert f"the secret KEY is not bound to {API}:{web.site.port}" in message
+    assert f"the secret KEY is not bound to http://{API}:{web.site.port}" in message
     assert [effect["granted"] for effect in live["effects"]] == [True, False]
     assert web.site.connections == 0
     assert web.resolved == []
 
 
 ECHO_ONCE: Final = 'return http.get(URL, headers={"X-Key": services.secrets.ref("KEY")}).text'
+
+
+async def test_a_secret_for_https_does_not_go_over_plain_http(web: Web, ada: User) -> None:
+    await keep(ada, f"{API}:{web.site.port}")
+    dry, live = await both(web, ada, program(ECHO_ONCE.replace("URL", repr(web.url()))), secrets={"names": ["KEY"]})
+    assert dry["output"] == live["output"]
+    assert live["output"][0] == "CapabilityDenied"
+    assert f"not bound to http://{API}:{web.site.port}: it goes to {API}:{web.site.port}" in live["output"][1]
+    assert web.site.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -485,7 +496,7 @@ ECHO_ONCE: Final = 'return http.get(URL, headers={"X-Key": services.secrets.ref(
     ],
 )
 async def test_a_forged_handle_gives_nothing(web: Web, ada: User, header: str, error: str, message: str) -> None:
-    await keep(ada, f"{API}:{web.site.port}")
+    await keep(ada, f"http://{API}:{web.site.port}")
     code = program(f'return http.get({web.url()!r}, headers={{"X-Key": {header}}}).text')
     dry, live = await both(web, ada, code, secrets={"names": ["OTHER"]})
     assert dry["output"] == live["output"]
@@ -495,7 +506,7 @@ async def test_a_forged_handle_gives_nothing(web: Web, ada: User, header: str, e
 
 
 async def test_a_redirect_to_another_host_loses_the_secret(web: Web, ada: User) -> None:
-    here, there = f"{API}:{web.site.port}", f"{WWW}:{web.site.port}"
+    here, there = f"http://{API}:{web.site.port}", f"http://{WWW}:{web.site.port}"
     await keep(ada, here, there)
     web.site.answers |= {
         "/away": redirect(web.url("/end", WWW)),
@@ -515,7 +526,7 @@ async def test_a_redirect_to_another_host_loses_the_secret(web: Web, ada: User) 
 
 
 async def test_an_error_does_not_repeat_a_secret(web: Web, ada: User) -> None:
-    await keep(ada, f"{API}:{web.site.port}", value="sk-live-7f3a")
+    await keep(ada, f"http://{API}:{web.site.port}", value="sk-live-7f3a")
     web.site.answers["/"] = redirect("http://sk-live-7f3a.evil.example/")
     code = program(ECHO_ONCE.replace("URL", repr(web.url())))
     _, live = await both(web, ada, code, secrets={"names": ["KEY"]})
@@ -634,7 +645,7 @@ async def test_a_call_ends_with_the_shortest_of_its_limits(asked: float | None, 
 
 
 async def test_dry_runs_with_bodies_and_secrets_open_no_socket(web: Web, ada: User) -> None:
-    await keep(ada, f"{API}:{web.site.port}")
+    await keep(ada, f"http://{API}:{web.site.port}")
     code = program(f'return http.post({web.url()!r}, json={{"a": 1}}, headers={{"X": services.secrets.ref("KEY")}}).ok')
     await ada.define("agent", code, capabilities={"http": web.grant(), "secrets": {"names": ["KEY"]}})
     for _ in range(5):

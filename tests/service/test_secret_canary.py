@@ -57,7 +57,7 @@ class World:
         return f"{THIEF}:{self.thief.port}"
 
     async def keep_secret(self) -> None:
-        body = {"value": self.canary.value, "hosts": [self.api_host]}
+        body = {"value": self.canary.value, "hosts": [f"http://{self.api_host}"]}
         answer = await self.user.http.put("/secrets/CANARY", json=body)
         assert answer.status_code == 204, answer.text
 
