@@ -8,9 +8,6 @@ from textwrap import indent
 from typing import Any, Final
 
 SITE: Final = "sink.example.com"
-LOOPBACK: Final = "127.0.0.1"
-"""The same server, and the only one to which a secret goes without TLS."""
-
 ELSEWHERE: Final = "elsewhere.example.com"
 OPERATORS: Final = "*@acme.example"
 """To whom the operator lets everybody write."""
@@ -27,13 +24,13 @@ def attempt(call, *args, **options):
 SIGNATURE
     http, llm, kv, db = services.http, services.llm, services.kv, services.db
     email, notify, agents, secrets = services.email, services.notify, services.agents, services.secrets
-    site, loopback = "http://SITE:PORT", "http://LOOPBACK:PORT"
+    site = "http://SITE:PORT"
 """
 
 VERBS: Final = ["select", "insert", "update", "delete"]
 GRANTED: Final[dict[str, Any]] = {
     "http": {
-        "hosts": [SITE, LOOPBACK, f"{SITE}:8089"],
+        "hosts": [SITE, f"{SITE}:8089"],
         "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         "schemes": ["http"],
     },
@@ -43,7 +40,7 @@ GRANTED: Final[dict[str, Any]] = {
     "email": {"to": ["me", "*@acme.example", "eve@example.com"]},
     "notify": {},
     "agents": {"names": ["echo", "actor", "failing", "self", "nobody"]},
-    "secrets": {"names": ["KEY", "BOUND_ELSEWHERE", "ABSENT"]},
+    "secrets": {"names": ["KEY", "BOUND_ELSEWHERE", "BOUND_TO_TLS", "ABSENT"]},
 }
 
 
@@ -58,7 +55,7 @@ class Program:
 
     def code(self, port: int) -> str:
         text = f"{PRELUDE}{indent(self.body.strip(), '    ')}\n"
-        for name, value in {"SIGNATURE": self.signature, "SITE": SITE, "LOOPBACK": LOOPBACK, "PORT": port}.items():
+        for name, value in {"SIGNATURE": self.signature, "SITE": SITE, "PORT": port}.items():
             text = text.replace(name, str(value))
         return text
 
@@ -247,13 +244,15 @@ NOTIFY: Final = {
 SECRETS: Final = {
     "ref": Program('return str(secrets.ref("KEY"))'),
     "in a header": Program(
-        'key = secrets.ref("KEY")\nhttp.get(loopback + "/a", headers={"Authorization": "Bearer " + key, "X-Key": key})',
+        'key = secrets.ref("KEY")\nhttp.get(site + "/a", headers={"Authorization": "Bearer " + key, "X-Key": key})',
         WEB,
     ),
     "that is not there": Program('return attempt(secrets.ref, "ABSENT")'),
-    "over plain http": Program('return attempt(http.get, site, headers={"X-Key": secrets.ref("KEY")})'),
+    "over plain http, which it is not bound to": Program(
+        'return attempt(http.get, site, headers={"X-Key": secrets.ref("BOUND_TO_TLS")})'
+    ),
     "bound to another host": Program(
-        'return attempt(http.get, loopback, headers={"X-Key": secrets.ref("BOUND_ELSEWHERE")})'
+        'return attempt(http.get, site, headers={"X-Key": secrets.ref("BOUND_ELSEWHERE")})'
     ),
     "that is not granted": Program(
         'return attempt(secrets.ref, "KEY")', grants=without("secrets", names=["BOUND_ELSEWHERE"])

@@ -22,7 +22,7 @@ from tests.outside.site import Site, redirect, site, text
 from tests.postgres import Server
 from tests.service.conftest import LocalHost, User
 from tests.service.mail_server import MailServer, mail_server
-from tests.service.programs import CHILDREN, ELSEWHERE, LOOPBACK, OPERATORS, PROGRAMS, SITE, Program
+from tests.service.programs import CHILDREN, ELSEWHERE, OPERATORS, PROGRAMS, SITE, Program
 from tests.service.scripted_provider import answer, said
 from tests.service.served import AbsentDatabase, served
 
@@ -73,13 +73,14 @@ class World:
 
     @asynccontextmanager
     async def somebody(self) -> AsyncIterator[User]:
-        """A new user with a lead, two secrets and agents to run."""
+        """A new user with a lead, three secrets and agents to run."""
         async with self.host.user(email="ada@example.com") as user:
             for name, program in CHILDREN.items():
                 await self.define(user, name, program)
-            served = [f"{host}:{self.site.port}" for host in (SITE, LOOPBACK)]
-            for name, hosts in (("KEY", served), ("BOUND_ELSEWHERE", [ELSEWHERE])):
-                body = {"value": f"the-value-of-{name}", "hosts": hosts}
+            netloc = f"{SITE}:{self.site.port}"
+            bound = {"KEY": f"http://{netloc}", "BOUND_TO_TLS": netloc, "BOUND_ELSEWHERE": f"http://{ELSEWHERE}"}
+            for name, host in bound.items():
+                body = {"value": f"the-value-of-{name}", "hosts": [host]}
                 assert (await user.http.put(f"/secrets/{name}", json=body)).status_code == 204
             row = (str(user.user_id), "seeded", 10)
             await self.owner.execute("insert into public.leads (user_id, name, score) values (%s, %s, %s)", row)
