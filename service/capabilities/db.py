@@ -4,6 +4,7 @@ The dry run executes the very same statements, in one transaction that is rolled
 its own writes, constraints and triggers act, and nothing stays.
 """
 
+from collections.abc import Awaitable
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
@@ -23,6 +24,9 @@ from service.database.gateway import Row
 from service.database.user_tables import Refused, UserTables
 
 MAX_COLUMNS: Final = 200
+MAX_LIMIT: Final = 100_000
+"""Of rows; the operator's own limit is lower, as a rule."""
+
 
 
 def _plain(value: Any) -> Any:
@@ -42,7 +46,7 @@ class Select(Arguments):
     columns: Columns | None = None
     where: Where | None = None
     order: str | Columns | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None = None
 
 
 class Insert(Arguments):
@@ -68,39 +72,43 @@ class _Db:
         self._given = tables
 
     async def select(self, arguments: Select) -> Any:
-        return await self._answer(
-            "select",
+        found = self._tables("select").select(
             arguments.table,
             columns=arguments.columns,
             where=arguments.where,
             order=arguments.order,
             limit=arguments.limit,
         )
+        return await _answer("select", found)
 
     async def insert(self, arguments: Insert) -> Any:
-        return await self._answer("insert", arguments.table, arguments.rows)
+        return await _answer("insert", self._tables("insert").insert(arguments.table, arguments.rows))
 
     async def update(self, arguments: Update) -> Any:
-        return await self._answer("update", arguments.table, arguments.values, where=arguments.where)
+        changed = self._tables("update").update(arguments.table, arguments.values, where=arguments.where)
+        return await _answer("update", changed)
 
     async def delete(self, arguments: Delete) -> Any:
-        return await self._answer("delete", arguments.table, where=arguments.where)
+        return await _answer("delete", self._tables("delete").delete(arguments.table, where=arguments.where))
 
-    async def _answer(self, verb: str, table: str, *arguments: Any, **options: Any) -> list[Row]:
+    def _tables(self, verb: str) -> UserTables:
         if self._given is None:
-            raise GuestError(
-                "ServiceError", f"db.{verb}: this host reaches no tables: it has no connection to Postgres"
-            )
-        try:
-            rows = await getattr(self._given, verb)(table, *arguments, **options)
-        except ValueError as error:
-            raise GuestError("ValueError", f"db.{verb}: {error}") from None
-        except Refused as refused:
-            message = f"db.{verb}: {refused.message}"
-            raise GuestError("ValueError" if refused.mistaken else "ServiceError", message) from None
-        # In a list: the answer's frame adds one level to what a guest reads.
-        found: list[Row] = cleaned([rows])[0]
-        return found
+            raise GuestError("ServiceError", f"db.{verb}: this host has no connection to Postgres, and so no tables")
+        return self._given
+
+
+async def _answer(verb: str, answer: Awaitable[list[Row]]) -> list[Row]:
+    """The rows as a guest can read them. Raises GuestError with what was wrong."""
+    try:
+        rows = await answer
+    except ValueError as error:
+        raise GuestError("ValueError", f"db.{verb}: {error}") from None
+    except Refused as refused:
+        message = f"db.{verb}: {refused.message}"
+        raise GuestError("ValueError" if refused.mistaken else "ServiceError", message) from None
+    # In a list: the answer's frame adds one level to what a guest reads.
+    readable: list[Row] = cleaned([rows])[0]
+    return readable
 
 
 class LiveDb(_Db):

@@ -136,8 +136,7 @@ class _Rehearsal(Verbs):
                 raise Refused(f"{whose} did not let go of the database in time: try again") from None
             connection = await connect(self._dsn)
             stack.push_async_callback(_end, connection)
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._begin_transaction(connection)
+            await self._begin_transaction(connection)
             if self._closed:
                 raise Refused("the run has ended")
             self._held = stack.pop_all()
@@ -148,7 +147,10 @@ class _Rehearsal(Verbs):
     async def _begin_transaction(self, connection: Connection) -> None:
         # With the settings, once more outside of any savepoint: undoing a call does not undo them.
         try:
-            await exchange(connection, [BEGIN, (_BECOME, (self._claims,))])
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await exchange(connection, [BEGIN, (_BECOME, (self._claims,))])
+        except TimeoutError:
+            raise DatabaseUnavailable("the database did not answer in time") from None
         except psycopg.errors.UndefinedObject:
             raise Refused("dry runs of db need Postgres 15.8, 16.4, 17 or later") from None
 

@@ -12,8 +12,10 @@ import pytest
 from service.auth import Caller
 from service.database.gateway import DatabaseUnavailable
 from service.database.rehearsals import IDLE_SECONDS, PLACES, PostgresRehearsals
+from service.database.transactions import ANSWER_SECONDS
 from service.database.user_tables import Refused, Rehearsal
 from tests.database.own_tables import committed, contents, make_tables
+from tests.database.test_hanging import frozen
 from tests.postgres import Addresses, Server, someone, superuser
 
 PATIENCE_SECONDS = 0.5
@@ -292,6 +294,23 @@ async def test_one_whose_connection_is_lost_never_begins_anew(
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):
             await rehearsal.insert("leads", [{"name": "b"}])
+    assert await committed(own, "select name from public.leads") == ["a"]
+
+
+async def test_one_whose_server_hangs_ends_in_bounded_time(
+    rehearsals: PostgresRehearsals, own: Addresses, postgres: Server, ada: Caller, stored: None
+) -> None:
+    if postgres.data_dir is None:
+        pytest.skip("the server is not ours")
+    rehearsal = rehearsals.of(ada)
+    await rehearsal.update("leads", {"name": "changed"}, where={"name": "a"})
+    with frozen(await committed(own, SESSIONS)):
+        async with asyncio.timeout(ANSWER_SECONDS + 5):
+            with pytest.raises(DatabaseUnavailable):
+                await rehearsal.select("leads")
+            await rehearsal.close()
+    await sessions_gone(own)
+    await free(own)
     assert await committed(own, "select name from public.leads") == ["a"]
 
 
