@@ -12,6 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from sandbox.job import Engine, SandboxUnavailable
 from sandbox.restricted.engine import RestrictedEngine
 from service import problems
+from service.agents.directory import AgentDirectory
+from service.agents.kept_files import KeptFiles
 from service.agents.routes import router as agents_router
 from service.auth import TokenVerifier
 from service.capabilities.capability import Capability
@@ -149,6 +151,7 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         signer=given.signer or RecordSigner(keys),
         outside=given.outside or outside_of(settings, keys, tables, model_of(settings, stack)),
         rehearsals=rehearsals,
+        files=await files_of(settings, stack),
         identity=identity,
     )
 
@@ -177,6 +180,15 @@ def model_of(settings: Settings, stack: AsyncExitStack) -> Model | None:
     return model
 
 
+async def files_of(settings: Settings, stack: AsyncExitStack) -> KeptFiles | None:
+    """Where stored agents are written to as files, if anywhere."""
+    if settings.generated_agents_dir is None:
+        return None
+    files = KeptFiles(AgentDirectory(settings.generated_agents_dir))
+    await _start(files, stack)
+    return files
+
+
 def mail_of(settings: Settings) -> Mail | None:
     """The operator's mail server, if there is one."""
     url = settings.smtp_url
@@ -196,7 +208,7 @@ async def user_tables_of(
     return tables, rehearsals
 
 
-async def _start(part: Database | Engine | RemoteKeys | PostgresTables, stack: AsyncExitStack) -> None:
+async def _start(part: Database | Engine | RemoteKeys | PostgresTables | KeptFiles, stack: AsyncExitStack) -> None:
     stack.push_async_callback(part.stop)
     await part.start()
 

@@ -7,11 +7,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from sandbox.job import Engine
+from service.agents.kept_files import KeptFiles
 from service.agents.line import CheckLine
 from service.auth import TokenVerifier
 from service.capabilities.registry import Registry
 from service.database.gateway import Database
 from service.database.user_tables import Rehearsals
+from service.generation.line import DraftLine
 from service.local import LocalIdentity
 from service.outside.outside import Outside
 from service.runs.signature import RecordSigner
@@ -31,7 +33,10 @@ class Host:
     outside: Outside
     rehearsals: Rehearsals | None = None
     """Where dry runs try what they do to the user's own tables; None without a connection to Postgres itself."""
+    files: KeptFiles | None = None
+    """Writes stored agents to a directory, where one is configured."""
     checks: CheckLine = field(default_factory=CheckLine)
+    drafts: DraftLine = field(default_factory=DraftLine)
     identity: LocalIdentity | None = None
     """Signs the tokens of local users; None where an identity provider is configured."""
 

@@ -97,6 +97,12 @@ class Settings(LimitSettings):
         validation_alias=_env("AGENTHOST_DATA_DIR"),
         description="Directory of the embedded Postgres and of the keys of this host.",
     )
+    generated_agents_dir: Path | None = Field(
+        default=None,
+        validation_alias=_env("AGENTHOST_GENERATED_AGENTS_DIR"),
+        description="Directory where stored agents are written too, as <user id>/<agent name>.py; off for none. "
+        "By default generated_agents in local mode, otherwise off.",
+    )
     secret_keys: SecretStr | None = Field(
         default=None,
         validation_alias=_env("AGENTHOST_SECRET_KEYS"),
@@ -264,10 +270,19 @@ def read_settings(**changes: Any) -> Settings:
     )
     powers = tuple(name for name in _POWERS if name in set_names)
     try:
-        settings = _FromEnvironment(**changes, ignored_powers=powers, unknown_names=tuple(unknown))
-        return Settings.model_validate(dict(settings))
+        found = dict(_FromEnvironment(**changes, ignored_powers=powers, unknown_names=tuple(unknown)))
+        settings = Settings.model_validate(found)
     except ValidationError as error:
         raise SettingsError(_first_problem(error, set_names)) from None
+    return settings.model_copy(update={"generated_agents_dir": _agents_dir(settings)})
+
+
+def _agents_dir(settings: Settings) -> Path | None:
+    """Only a host that was started writes files unasked: what is made with `Settings()` writes where it is told."""
+    asked = settings.generated_agents_dir
+    if asked is None and settings.local_mode:
+        return Path("generated_agents")
+    return None if asked == Path("off") else asked
 
 
 def _first_problem(error: ValidationError, set_names: set[str]) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sandbox.job import Checked, Engine
 from sandbox.limits import Limits
 from service.agents.line import CheckLine
-from service.agents.models import AgentConfig, AgentLimits, CapabilitiesSource, ConfigOptions, parsed
+from service.agents.models import AgentConfig, AgentLimits, BlockOptions, CapabilitiesSource, parsed
 from service.capabilities.fixtures import Fixtures, fixtures_of
 from service.capabilities.manifest import Manifest, manifest_of, split_proposal
 from service.errors import ApiError
@@ -48,7 +48,7 @@ async def examine(host: Host, user_id: UUID, config: AgentConfig, *, proposes: b
         raise ApiError("code_too_large", f"The code has {size} bytes, the limit is {limits.source_bytes} bytes.")
     engine = _engine(host.engines, config.engine or DEFAULT_ENGINE)
     checked = await _checked(host.checks, engine, config.code, user_id)
-    options = parsed(ConfigOptions, dict(checked.metadata), within=("agent_config", "code", "metadata"))
+    options = parsed(BlockOptions, dict(checked.metadata), within=("agent_config", "code", "metadata"))
     if config.engine is None and options.engine not in (None, engine.name):
         engine = _engine(host.engines, options.engine or DEFAULT_ENGINE)
         checked = await _checked(host.checks, engine, config.code, user_id)

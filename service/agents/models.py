@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from service.capabilities.fixtures import fixtures_of
 from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, fault
 from service.errors import ApiError, invalid_fields
+from service.strict_json import parse_json
 
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
 RESERVED_NAMES: Final = frozenset({"check", "generate"})
@@ -82,6 +83,15 @@ class ConfigOptions(Closed):
     capabilities: Manifest | None = Field(None, description="What it may ask for; inferred from the code when absent.")
     limits: AgentLimits | None = None
     fixtures: FixturesObject | None = Field(None, description="Answers for dry runs.")
+
+
+class BlockOptions(ConfigOptions):
+    """The same in a `# /// agent` block, where fixtures may be JSON in a text: TOML has no null."""
+
+    @field_validator("fixtures", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        return parse_json(value.encode()) if isinstance(value, str) else value
 
 
 class AgentConfig(ConfigOptions):

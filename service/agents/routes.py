@@ -51,7 +51,7 @@ async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Re
     body = body_with_config(AgentDefinition, await _body(request, host))
     if body.agent_config is None:
         raise _no_model("Without agent_config the code would be written by a model.")
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     definition = await _defined(host, store, body.agent_config)
     row = await store.create(
         body.agent_name,
@@ -66,7 +66,7 @@ async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Re
 @router.get("", operation_id="list_agents", **documents.LIST)
 async def list_agents(caller: CallerDep, host: HostDep, page: Annotated[AgentPage, Query()]) -> Response:
     """Your agents, newest first."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     agents = await store.list(name=page.name, limit=page.limit, cursor=_uuid(page.cursor))
     more = len(agents) > page.limit
     shown = agents[: page.limit]
@@ -85,7 +85,9 @@ async def generate_agent(request: Request, caller: CallerDep, host: HostDep) -> 
 async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
     """Check code without storing it. Refused code answers 200 too, with `ok` false and every reason in `errors`."""
     body = body_with_config(CheckRequest, await _body(request, host))
-    await AgentStore(database=host.database, caller=caller).take_check(host.settings.limit_checks_per_day)
+    await AgentStore(database=host.database, caller=caller, files=host.files).take_check(
+        host.settings.limit_checks_per_day
+    )
     try:
         definition = await examine(host, caller.user_id, body.agent_config)
         require_lower(host.settings.sandbox_limits(), definition)
@@ -99,7 +101,7 @@ async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Res
 @router.get("/{agent_name}", operation_id="get_agent", **documents.GET)
 async def get_agent(agent_name: str, caller: CallerDep, host: HostDep) -> Response:
     """One of your agents, with its code, input schema and capabilities."""
-    agent = await AgentStore(database=host.database, caller=caller).get(agent_name)
+    agent = await AgentStore(database=host.database, caller=caller, files=host.files).get(agent_name)
     return _answer(200, documents.agent(agent, caller.user_id, await _examined(host, caller, agent)), agent)
 
 
@@ -111,7 +113,7 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
         raise _no_model("An instruction would be carried out by a model.")
     if change.description is None and change.agent_config is None and not change.accept_capabilities:
         raise ApiError("validation_failed", "There is nothing to change: give description, agent_config or both.")
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     for _ in range(ATTEMPTS):
         agent = await store.get(agent_name)
         _require_match(request, agent)
@@ -134,7 +136,7 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
 @router.delete("/{agent_name}", operation_id="delete_agent", status_code=204, **documents.DELETE)
 async def delete_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep) -> Response:
     """Delete an agent with its versions and what it kept in kv. Its runs stay, under its name."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     agent = await store.get(agent_name)
     _require_match(request, agent)
     conditional = "if-match" in request.headers
@@ -148,7 +150,7 @@ async def list_agent_versions(
     agent_name: str, caller: CallerDep, host: HostDep, page: Annotated[Page, Query()]
 ) -> Response:
     """The versions of an agent, newest first."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     before = page.cursor
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 10):
         raise _bad_cursor()
@@ -162,7 +164,7 @@ async def list_agent_versions(
 @router.get("/{agent_name}/versions/{version}", operation_id="get_agent_version", **documents.VERSION)
 async def get_agent_version(agent_name: str, version: str, caller: CallerDep, host: HostDep) -> Response:
     """One version of an agent, as it was."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     row = await store.version(await store.get(agent_name), version)
     return JSONResponse(documents.version(row))
 
@@ -177,7 +179,7 @@ async def restore_agent_version(
     agent_name: str, version: str, request: Request, caller: CallerDep, host: HostDep
 ) -> Response:
     """Make an old version the newest one: a new version with its description and config."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     for _ in range(ATTEMPTS):
         agent = await store.get(agent_name)
         _require_match(request, agent)

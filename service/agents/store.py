@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from service.agents.kept_files import KeptFiles
 from service.agents.models import NAME_PATTERN
 from service.auth import Caller
 from service.capabilities.plain_json import cleaned, cleaned_text
@@ -58,10 +59,11 @@ class StoredAgent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentStore:
-    """The caller's agents."""
+    """The caller's agents; with `files` each that is stored is written there too."""
 
     database: Database
     caller: Caller
+    files: KeptFiles | None = None
 
     async def create(self, name: str, description: str, config: Mapping[str, Any], origin: Mapping[str, Any]) -> Row:
         """Raises ApiError `agent_exists`."""
@@ -76,6 +78,7 @@ class AgentStore:
             [stored] = await self.database.insert(self.caller, "agents", [row])
         except Conflict:
             raise ApiError("agent_exists", f"You already have an agent named {name!r}.") from None
+        self._keep_file(stored)
         return stored
 
     async def get(self, name: str) -> StoredAgent:
@@ -102,12 +105,18 @@ class AgentStore:
         rows = await self.database.update(
             self.caller, "agents", values, where={"id": agent.id, "revision": agent.revision}
         )
-        return StoredAgent.from_row(rows[0]) if rows else None
+        if not rows:
+            return None
+        self._keep_file(rows[0])
+        return StoredAgent.from_row(rows[0])
 
     async def delete(self, agent: StoredAgent, *, if_unchanged: bool) -> bool:
         """Whether it was there; with `if_unchanged`, in the revision that was read."""
         where = {"id": agent.id, "revision": agent.revision} if if_unchanged else {"id": agent.id}
-        return bool(await self.database.delete(self.caller, "agents", where=where))
+        deleted = bool(await self.database.delete(self.caller, "agents", where=where))
+        if deleted and self.files is not None:
+            self.files.deleted(self.caller.user_id, agent.agent_name)
+        return deleted
 
     async def versions(self, agent: StoredAgent, *, limit: int, before: int | None) -> Sequence[Row]:
         """One more than `limit`, if there are, newest first."""
@@ -136,6 +145,10 @@ class AgentStore:
     async def take_generation(self, per_day: int) -> None:
         """Count one agent that a model writes. Raises ApiError `quota_exceeded`."""
         await self._take("generations", per_day, "agents written by a model")
+
+    def _keep_file(self, row: Row) -> None:
+        if self.files is not None:
+            self.files.stored(self.caller.user_id, row)
 
     async def _take(self, name: str, per_day: int, what: str) -> None:
         quota = await self.database.call(self.caller, "take_quota", p_name=name, p_amount=1, p_limit=per_day)
