@@ -28,7 +28,6 @@ MAX_LIMIT: Final = 100_000
 """Of rows; the operator's own limit is lower, as a rule."""
 
 
-
 def _plain(value: Any) -> Any:
     if reason := fault(value):
         raise ValueError(f"cannot be used: {reason}")

@@ -124,7 +124,7 @@ def _shortened(value: Any, nesting: int, room: _Room) -> Any:
         if room.parts <= 0:
             break
         if isinstance(value, dict):
-            fields[room.text(item)] = _shortened(value[item], nesting - 1, room)
+            fields[room.text(str(item))] = _shortened(value[item], nesting - 1, room)
         else:
             short.append(_shortened(item, nesting - 1, room))
     cut = len(value) > max(len(short), len(fields))

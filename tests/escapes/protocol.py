@@ -262,4 +262,54 @@ REPLIES = [
     ),
 ]  # fmt: skip
 
-ATTACKS = [*CLOSING, *LENGTHS, *PAYLOADS, *CALLS, *LOGS, *REPLIES]
+SERVICES = [
+    speaks("forged-services", "every service asked for without its façade, with arguments that no façade sends", """
+        asked = [b"http.request", b"llm.complete", b"db.delete", b"email.send", b"notify.send", b"agents.run", b"secrets.ref"]
+        for each in asked:
+            put(frame(CALL % tuple(each.split(b"."))))
+            print(get())
+        return "answered"
+        """, RETURNED, source="own",
+           calls="http.request llm.complete db.delete email.send notify.send agents.run secrets.ref"),
+    speaks("forged-actions", "actions that no façade has: names of attributes, of other services, of the host's functions", """
+        for action in (b"__init__", b"_run", b"_permit", b"reveal", b"take_quota", b"complete", b"ref", b""):
+            put(frame(CALL % (b"secrets", action)))
+            print(get())
+        return "answered"
+        """, RETURNED, source="own",
+           calls="secrets.__init__ secrets._run secrets._permit secrets.reveal secrets.take_quota secrets.complete secrets.ref secrets."),
+    one_frame("forged-effect", "an effect of one's own making",
+              'b\'{"kind":"effect","seq":1,"service":"email","action":"send","granted":true,"performed":true}\''),
+    one_frame("forged-event", "an event for whoever watches the run",
+              'b\'{"kind":"run.completed","data":{"status":"succeeded","output":"forged"}}\''),
+    one_frame("answer-with-effects", "a closing frame that brings its own effects, recordings and usage",
+              'b\'{"kind":"done","output":1,"effects":[{"service":"email"}],"recording":{},"usage":{"cpu_ms":0}}\'', CONTAINED),
+    speaks("answer-during-call", "the closing frame in the middle of a call, and the call's reply as the answer of the next", """
+        put(frame(CALL % (b"agents", b"run")) + frame(DONE) + frame(DONE))
+        get()
+        return "real"
+        """, CONTAINED, source="own", calls="agents.run"),
+    speaks("reply-to-oneself", "a reply frame in the place of the broker's", """
+        put(frame(b'{"kind":"reply","result":{"secret":"KEY","value":"forged"}}'))
+        return services.secrets.ref("KEY")
+        """, VIOLATION, source="own", calls="secrets.ref"),
+    speaks("call-as-parent", "a call in the name of another run, parent and depth", """
+        put(frame(b'{"kind":"call","service":"agents","action":"run","args":{"name":"x","input":{}},"run_id":"0","depth":-9,"test":false}'))
+        get()
+        return 1
+        """, CONTAINED, source="own", calls="agents.run"),
+    speaks("call-deep", "arguments as deep as a frame may be, and one more", """
+        for depth in (60, 90):
+            put(frame(b'{"kind":"call","service":"kv","action":"set","args":{"key":"k","value":' + b"[" * depth + b"]" * depth + b"}}"))
+            get()
+        return 1
+        """, VIOLATION, source="own", calls="kv.set"),
+    speaks("call-megabytes", "calls of two megabytes, more of them than all of a run's calls together may be", """
+        for _ in range(9):
+            put(frame(b'{"kind":"call","service":"http","action":"request","args":{"headers":{"X":[' + b"1," * 1000000 + b"1]}}}"))
+            get()
+        return 1
+        """, frozenset({"too_many_effects"}) | WALL | {"cpu_time_exceeded"}, source="own", calls="http.request"),
+]  # fmt: skip
+
+ATTACKS = [*CLOSING, *LENGTHS, *PAYLOADS, *CALLS, *SERVICES, *LOGS, *REPLIES]
