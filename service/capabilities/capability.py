@@ -81,12 +81,14 @@ class Budget:
 READING_FUNCTIONS: Final = frozenset({"kv_get", "kv_list"})
 
 
-@dataclass(frozen=True, slots=True)
 class Reads:
     """What a dry run may see of the database: rows and reading functions, under the caller's policies."""
 
-    database: Database
-    caller: Caller
+    __slots__ = ("_caller", "_database")
+
+    def __init__(self, database: Database, caller: Caller) -> None:
+        self._database = database
+        self._caller = caller
 
     async def select(
         self,
@@ -97,12 +99,12 @@ class Reads:
         order: str | None = None,
         limit: int | None = None,
     ) -> list[Row]:
-        return await self.database.select(self.caller, table, columns=columns, where=where, order=order, limit=limit)
+        return await self._database.select(self._caller, table, columns=columns, where=where, order=order, limit=limit)
 
     async def call(self, function: str, **arguments: Any) -> Any:
         if function not in READING_FUNCTIONS:
             raise ValueError(f"{function} does more than read")
-        return await self.database.call(self.caller, function, **arguments)
+        return await self._database.call(self._caller, function, **arguments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,20 +6,21 @@ the database. Each agent also runs live, so that this would be seen if it happen
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import psycopg
 import pytest
 
 from service.app import CannotStart, create_app, model_of, outside_of, user_tables_of
+from service.capabilities.capability import DryContext, LiveContext, Reads, RunContext
 from service.capabilities.kv import KV
 from service.local import LocalIdentity
 from service.outside.http import HttpDoor
 from service.settings import SecretKey, Settings
 from tests.database.own_tables import make_tables
 from tests.outside.site import Site, redirect, site, text
-from tests.postgres import Server
+from tests.postgres import Server, someone
 from tests.service.conftest import LocalHost, User
 from tests.service.mail_server import MailServer, mail_server
 from tests.service.programs import CHILDREN, ELSEWHERE, OPERATORS, PROGRAMS, SITE, Program
@@ -192,6 +193,20 @@ def test_there_are_programs_for_every_action_of_every_service(world: World) -> N
     for capability in world.host.host.capabilities:
         for action in capability.arguments:
             assert f"{capability.name}.{action}" in text, f"{capability.name}.{action}"
+
+
+def test_what_a_dry_twin_is_given_has_no_way_to_act() -> None:
+    common = {field.name for field in fields(RunContext)}
+    assert {field.name for field in fields(LiveContext)} - common == {"database", "outside"}
+    assert {field.name for field in fields(DryContext)} - common == {"fixtures", "rehearsal", "overlays"}
+    assert {name for name in dir(Reads) if not name.startswith("_")} == {"select", "call"}
+
+
+async def test_a_dry_twin_calls_no_function_that_writes() -> None:
+    reads = Reads(AbsentDatabase(), someone())
+    for function in ("kv_set", "take_quota", "put_secret", "finish_run", "begin_run"):
+        with pytest.raises(ValueError, match="does more than read"):
+            await reads.call(function)
 
 
 async def test_a_host_does_not_start_with_a_capability_that_has_no_dry_twin(tmp_path: Any) -> None:
