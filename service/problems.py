@@ -54,18 +54,14 @@ def install(app: FastAPI) -> None:
     async def of_http(request: Request, error: HTTPException) -> Response:
         return _respond(request, _from_http(error, methods.of(request.url.path)))
 
-    async def of_database(request: Request, error: DatabaseError) -> Response:
-        return _respond(request, _from_database(error))
-
-    async def of_sandbox(request: Request, error: SandboxUnavailable) -> Response:
-        log.error("engine_unavailable", reason=str(error))
-        return _respond(request, ApiError("engine_unavailable", "The engine cannot run agents at the moment."))
+    async def of_host(request: Request, error: DatabaseError | SandboxUnavailable) -> Response:
+        return _respond(request, from_host(error))
 
     app.add_exception_handler(ApiError, of_api_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, of_validation)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, of_http)  # type: ignore[arg-type]
-    app.add_exception_handler(DatabaseError, of_database)  # type: ignore[arg-type]
-    app.add_exception_handler(SandboxUnavailable, of_sandbox)  # type: ignore[arg-type]
+    app.add_exception_handler(DatabaseError, of_host)  # type: ignore[arg-type]
+    app.add_exception_handler(SandboxUnavailable, of_host)  # type: ignore[arg-type]
 
 
 def _respond(request: Request, error: ApiError) -> Response:
@@ -90,8 +86,12 @@ def _from_http(error: HTTPException, allowed: Iterable[str]) -> ApiError:
     return ApiError(code, details.get(code, "The request could not be understood."), headers=headers)
 
 
-def _from_database(error: DatabaseError) -> ApiError:
+def from_host(error: DatabaseError | SandboxUnavailable) -> ApiError:
+    """What a client is told when a part of the host failed; the log is told more."""
     match error:
+        case SandboxUnavailable():
+            log.error("engine_unavailable", reason=str(error))
+            return ApiError("engine_unavailable", "The engine cannot run agents at the moment.")
         case DatabaseUnavailable():
             log.error("database_unavailable", reason=str(error))
             return ApiError("database_unavailable", "The database did not answer in time.")

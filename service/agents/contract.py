@@ -5,16 +5,17 @@ from collections.abc import Iterator
 
 from sandbox.guest.annotations import HINT
 from sandbox.guest.services import SERVICES, Services
+from sandbox.guest.services.http import Response
 from sandbox.guest.signature import ENTRY_POINTS as ENTRY_POINTS
 from sandbox.restricted.hints import MODULES as HINTS_BY_MODULE
 from sandbox.restricted.importer import MODULES
 
 
 def services() -> Iterator[tuple[str, str]]:
-    """Every service by name, and what it is."""
+    """Every service by name, and what is to be known of it beside its calls."""
     made = Services(_never)
     for name in SERVICES:
-        yield name, _first_sentence(getattr(made, name))
+        yield f"services.{name}", inspect.getdoc(getattr(made, name)) or ""
 
 
 def service_calls() -> Iterator[tuple[str, str]]:
@@ -24,6 +25,11 @@ def service_calls() -> Iterator[tuple[str, str]]:
         for name, method in inspect.getmembers(getattr(made, service), inspect.ismethod):
             if not name.startswith("_"):
                 yield f"services.{service}.{name}{_shown(inspect.signature(method))}", inspect.getdoc(method) or ""
+
+
+def http_answer() -> str:
+    """What calls of http return, in a sentence."""
+    return inspect.getdoc(Response) or ""
 
 
 def modules() -> list[str]:
@@ -43,10 +49,6 @@ def annotations() -> str:
 
 def _never(service: str, action: str, args: dict[str, object]) -> object:
     raise AssertionError("nothing is called here")
-
-
-def _first_sentence(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def _shown(signature: inspect.Signature) -> str:

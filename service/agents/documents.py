@@ -13,14 +13,18 @@ from service.agents.models import (
     AgentList,
     CheckAnswer,
     CheckRequest,
+    DraftAnswer,
     VersionAnswer,
     VersionList,
+    Wanted,
     config_object,
 )
 from service.agents.store import StoredAgent
 from service.capabilities.plain_json import cleaned, cleaned_text
 from service.database.gateway import Row
 from service.errors import ApiError
+from service.event_stream import EventStream
+from service.generation.progress import EXAMPLE as EVENTS
 from service.problem_docs import problems
 
 
@@ -46,7 +50,13 @@ def agent(
     else:
         found = in_force(definition)
         config = definition.config.model_dump(mode="json", exclude_none=True)
-    return {**summary(agent, user_id), "agent_config": config, **found, "capabilities_added": added or []}
+    return {
+        **summary(agent, user_id),
+        "origin": cleaned(dict(agent.origin)),
+        "agent_config": config,
+        **found,
+        "capabilities_added": added or [],
+    }
 
 
 def added(before: Definition | ApiError, after: Definition | ApiError) -> list[str]:
@@ -148,18 +158,29 @@ def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
 _BODY: Final = ("invalid_request", "not_json", "request_timeout", "body_too_large", "unsupported_media_type")
 _CODE: Final = (
     *("validation_failed", "kind_not_supported", "engine_not_supported", "code_refused", "code_too_large"),
-    *("quota_exceeded", "too_many_checks", "engine_unavailable", "model_not_configured"),
+    *("quota_exceeded", "too_many_checks", "engine_unavailable"),
 )
+_GENERATION: Final = ("model_not_configured", "model_unavailable", "generation_failed")
 _GREETER: Final = 'def run(name: str = "World"):\n    return {"message": f"Hello, {name}"}\n'
+_WISH: Final = "Remind me every Monday of my open tasks, which are in the table tasks."
 _COUNTER: Final = 'def run(services):\n    return {"visits": services.kv.increment("visits")}\n'
 
+_EVENTS: Final[dict[str, Any]] = {
+    "description": "What a model is asked to write, told as events while it is written.",
+    "content": {EventStream.media_type: {"schema": {"type": "string"}, "example": EVENTS}},
+}
 DEFINE: Final[dict[str, Any]] = {
-    "responses": {201: {"model": AgentAnswer}, **refusals(*_BODY, *_CODE, "agent_exists")},
+    "responses": {
+        200: _EVENTS,
+        201: {"model": AgentAnswer},
+        **refusals(*_BODY, *_CODE, *_GENERATION, "agent_exists"),
+    },
     "openapi_extra": request_body(
         AgentDefinition,
         {
             "code": {"agent_name": "greeter", "description": "Greets.", "agent_config": {"code": _GREETER}},
             "string": {"agent_name": "hello", "agent_config": _GREETER},
+            "description": {"agent_name": "reminder", "description": _WISH, "accept_capabilities": False},
             "capabilities": {
                 "agent_name": "counter",
                 "description": "Counts its runs.",
@@ -170,8 +191,13 @@ DEFINE: Final[dict[str, Any]] = {
 }
 LIST: Final[dict[str, Any]] = {"responses": {200: {"model": AgentList}, **refusals("validation_failed")}}
 GENERATE: Final[dict[str, Any]] = {
-    "responses": refusals(*_BODY, "model_not_configured"),
-    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}},
+    "responses": {
+        200: {"model": DraftAnswer, **_EVENTS},
+        **refusals(
+            *_BODY, *_GENERATION, "validation_failed", "quota_exceeded", "too_many_checks", "engine_unavailable"
+        ),
+    },
+    "openapi_extra": request_body(Wanted, {"description": {"description": _WISH}}),
 }
 CHECK: Final[dict[str, Any]] = {
     "responses": {200: {"model": CheckAnswer}, **refusals(*_BODY, *_CODE)},
@@ -182,10 +208,17 @@ GET: Final[dict[str, Any]] = {
 }
 CHANGE: Final[dict[str, Any]] = {
     "responses": {
-        200: {"model": AgentAnswer},
-        **refusals(*_BODY, *_CODE, "agent_not_found", "precondition_failed", "conflict"),
+        200: {"model": AgentAnswer, **_EVENTS},
+        **refusals(*_BODY, *_CODE, *_GENERATION, "agent_not_found", "precondition_failed", "conflict"),
     },
-    "openapi_extra": request_body(AgentChange, {"description": {"description": "Greets politely."}}),
+    "openapi_extra": request_body(
+        AgentChange,
+        {
+            "description": {"description": "Greets politely."},
+            "instruction": {"instruction": "Greet in French."},
+            "accept": {"accept_capabilities": True},
+        },
+    ),
 }
 DELETE: Final[dict[str, Any]] = {"responses": refusals("agent_not_found", "precondition_failed")}
 VERSIONS: Final[dict[str, Any]] = {

@@ -13,6 +13,7 @@ from service.capabilities.fixtures import fixtures_of
 from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, fault
 from service.errors import ApiError, invalid_fields
+from service.generation.models import DryRun, Generation
 from service.strict_json import parse_json
 
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -36,6 +37,12 @@ def _agent_name(name: str) -> str:
     return name
 
 
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("should say something")
+    return text
+
+
 def _storable(value: Any) -> Any:
     if reason := fault(value):
         raise ValueError(f"cannot be stored: {reason}")
@@ -55,6 +62,9 @@ def _fixtures(value: dict[str, Any]) -> dict[str, Any]:
 
 AgentName = Annotated[str, StringConstraints(pattern=NAME_PATTERN), AfterValidator(_agent_name)]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), AfterValidator(_storable)]
+Wish = Annotated[
+    str, Field(min_length=1, max_length=MAX_DESCRIPTION_LENGTH), AfterValidator(_storable), AfterValidator(_said)
+]
 EngineName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,31}$")]
 FixturesObject = Annotated[dict[str, Any], AfterValidator(_storable), AfterValidator(_small), AfterValidator(_fixtures)]
 
@@ -104,7 +114,10 @@ class AgentDefinition(Closed):
     """A new agent."""
 
     agent_name: AgentName
-    description: Description | None = Field(None, description="By default the first paragraph of its docstring.")
+    description: Description | None = Field(
+        None,
+        description="By default the first paragraph of its docstring. Without agent_config: what a model is to write.",
+    )
     agent_config: AgentConfig | None = Field(None, description="Without it a model writes the code.")
     accept_capabilities: bool = Field(False, description="Put in force at once what a model's code asks for.")
 
@@ -115,7 +128,13 @@ class AgentChange(Closed):
     description: Description | None = None
     agent_config: dict[str, Any] | None = None
     accept_capabilities: bool = Field(False, description="Put in force what is `proposed`.")
-    instruction: Annotated[str, Field(min_length=1, max_length=MAX_DESCRIPTION_LENGTH)] | None = None
+    instruction: Wish | None = Field(None, description="What a model is to change; not together with agent_config.")
+
+
+class Wanted(Closed):
+    """An agent that a model is to write."""
+
+    description: Wish
 
 
 class CheckRequest(Closed):
@@ -194,8 +213,8 @@ class AgentSummary(BaseModel):
     updated_at: str
 
 
-class AgentAnswer(AgentSummary):
-    """One agent. One that no longer passes its check has `valid` false, the reasons in `errors`, and cannot run."""
+class InForce(BaseModel):
+    """What a config comes to. One that does not pass its check has `valid` false, and the reasons in `errors`."""
 
     agent_config: Any
     engine: str
@@ -203,12 +222,31 @@ class AgentAnswer(AgentSummary):
     input_schema: dict[str, Any]
     capabilities: dict[str, Any]
     capabilities_source: CapabilitiesSource
-    capabilities_added: list[str] = Field(description="Services that a change of code added to an inferred manifest.")
     proposed: dict[str, Any] = Field(
         description="What generated code also asks for: usable in dry runs, denied live until `accept_capabilities`."
     )
     valid: bool
     errors: list[dict[str, Any]]
+
+
+class AgentAnswer(AgentSummary, InForce):
+    """One agent. One that no longer passes its check has `valid` false, the reasons in `errors`, and cannot run."""
+
+    origin: dict[str, Any] = Field(description="Where this version comes from; of a generated one also what it took.")
+    capabilities_added: list[str] = Field(description="Services that a change of code added to an inferred manifest.")
+    summary: str | None = Field(
+        None, description="What the model says the agent does; only when it has just written it."
+    )
+    generation: Generation | None = Field(None, description="Only when a model has just written it.")
+    dry_run: DryRun | None = Field(None, description="Only when a model has just written it.")
+
+
+class DraftAnswer(InForce):
+    """An agent that a model has written and that is not stored."""
+
+    summary: str
+    generation: Generation
+    dry_run: DryRun
 
 
 class CheckAnswer(BaseModel):

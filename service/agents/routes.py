@@ -1,6 +1,7 @@
 """The /agents routes: define, change, check, list, roll back. Running one is in `service/runs`."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -18,14 +19,18 @@ from service.agents.models import (
     AgentConfig,
     AgentDefinition,
     CheckRequest,
+    Wanted,
     body_with_config,
     config_object,
+    parsed,
     parsed_config,
 )
 from service.agents.store import AgentStore, StoredAgent
 from service.auth import Caller, CallerDep
 from service.body import read_json
 from service.errors import ApiError
+from service.generation.answer import answer
+from service.generation.writing import draft_agent, rewrite_agent, write_agent
 from service.host import Host, HostDep
 
 router = APIRouter(prefix="/agents", tags=["agents"])
@@ -47,10 +52,11 @@ class AgentPage(Page):
 
 @router.post("", operation_id="define_agent", status_code=201, **documents.DEFINE)
 async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
-    """Define an agent. The code is checked now: what is refused, is refused here and not when it first runs."""
+    """Define an agent. The code is checked now: what is refused, is refused here and not when it first runs. Without
+    code a model writes it from the description."""
     body = body_with_config(AgentDefinition, await _body(request, host))
     if body.agent_config is None:
-        raise _no_model("Without agent_config the code would be written by a model.")
+        return await answer(request, partial(write_agent, host, caller, body), status=201)
     store = AgentStore(database=host.database, caller=caller, files=host.files)
     definition = await _defined(host, store, body.agent_config)
     row = await store.create(
@@ -76,9 +82,9 @@ async def list_agents(caller: CallerDep, host: HostDep, page: Annotated[AgentPag
 
 @router.post("/generate", operation_id="generate_agent", **documents.GENERATE)
 async def generate_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
-    """Write code from a description, without storing it."""
-    await _body(request, host)
-    raise _no_model("Code would be written by a model.")
+    """Write an agent from a description, without storing it."""
+    body = parsed(Wanted, await _body(request, host))
+    return await answer(request, partial(draft_agent, host, caller, body.description))
 
 
 @router.post("/check", operation_id="check_agent", **documents.CHECK)
@@ -107,10 +113,11 @@ async def get_agent(agent_name: str, caller: CallerDep, host: HostDep) -> Respon
 
 @router.patch("/{agent_name}", operation_id="change_agent", **documents.CHANGE)
 async def change_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep) -> Response:
-    """Change an agent. Keys of `agent_config` that are given replace, null removes, absent ones stay."""
+    """Change an agent. Keys of `agent_config` that are given replace, null removes, absent ones stay. An `instruction`
+    is carried out by a model."""
     change = body_with_config(AgentChange, await _body(request, host))
     if change.instruction is not None:
-        raise _no_model("An instruction would be carried out by a model.")
+        return await _rewrite(change, agent_name, request, caller, host)
     if change.description is None and change.agent_config is None and not change.accept_capabilities:
         raise ApiError("validation_failed", "There is nothing to change: give description, agent_config or both.")
     store = AgentStore(database=host.database, caller=caller, files=host.files)
@@ -131,6 +138,16 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
             added = documents.added(before, definition)
             return _answer(200, documents.agent(changed, caller.user_id, definition, added=added), changed)
     raise ApiError("conflict", "The agent is being changed by somebody else at the same time.")
+
+
+async def _rewrite(change: AgentChange, agent_name: str, request: Request, caller: Caller, host: Host) -> Response:
+    if change.agent_config is not None:
+        errors = [{"pointer": "/instruction", "message": "cannot be given together with agent_config"}]
+        detail = "An instruction has a model change the code, agent_config is the change itself: give one of them."
+        raise ApiError("validation_failed", detail, errors=errors)
+    agent = await AgentStore(database=host.database, caller=caller).get(agent_name)
+    _require_match(request, agent)
+    return await answer(request, partial(rewrite_agent, host, caller, agent, change))
 
 
 @router.delete("/{agent_name}", operation_id="delete_agent", status_code=204, **documents.DELETE)
@@ -257,7 +274,7 @@ def _require_match(request: Request, agent: StoredAgent) -> None:
     """If-Match: one of the tags must be the agent's; weak ones never are (RFC 9110, 13.1.1)."""
     wanted = request.headers.getlist("if-match")
     tags = [tag.strip() for value in wanted for tag in value.split(",")]
-    if tags and "*" not in tags and _tag(agent) not in tags:
+    if tags and "*" not in tags and agent.tag not in tags:
         raise _stale()
 
 
@@ -265,19 +282,11 @@ def _stale() -> ApiError:
     return ApiError("precondition_failed", "The agent is not in the revision that If-Match names.")
 
 
-def _tag(agent: StoredAgent) -> str:
-    return f'"{agent.revision}"'
-
-
 def _answer(status: int, document: Mapping[str, Any], agent: StoredAgent, *, location: bool = False) -> Response:
-    headers = {"ETag": _tag(agent)}
+    headers = {"ETag": agent.tag}
     if location:
         headers["Location"] = f"/agents/{agent.agent_name}"
     return JSONResponse(document, status_code=status, headers=headers)
-
-
-def _no_model(detail: str) -> ApiError:
-    return ApiError("model_not_configured", f"{detail} This host has none.")
 
 
 def _uuid(cursor: str | None) -> UUID | None:

@@ -52,6 +52,11 @@ class StoredAgent:
         )
 
     @property
+    def tag(self) -> str:
+        """Its ETag: another one with every change."""
+        return f'"{self.revision}"'
+
+    @property
     def proposes(self) -> bool:
         """Whether a model wrote the code: then what it asks for is in force only once its owner has accepted it."""
         return self.origin.get("proposes") is True

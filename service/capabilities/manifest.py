@@ -127,6 +127,23 @@ class Manifest(BaseModel):
         """This manifest with the services of the other one in place of its own."""
         return self.model_copy(update={name: grant for name in other.model_fields_set if (grant := other.grant(name))})
 
+    def covers(self, other: "Manifest") -> bool:
+        """Whether every grant of the other one is within one of these, entry by entry as they are spelled."""
+        return all(
+            (own := self.grant(name)) is not None and _covers(own.model_dump(), grant.model_dump())
+            for name in type(self).model_fields
+            if (grant := other.grant(name)) is not None
+        )
+
+
+def _covers(own: Any, other: Any) -> bool:
+    """Lists and keys at least those of the other; None, which is no limit, or a limit at least as high."""
+    if isinstance(own, dict):
+        return all(key in own and _covers(own[key], value) for key, value in other.items())
+    if isinstance(own, list):
+        return set(other) <= set(own)
+    return own is None or (other is not None and other <= own)
+
 
 def manifest_of(inferred: Mapping[str, Any]) -> Manifest:
     """The manifest for what a check found in the code: the services that this host has, each as far as it is valid."""

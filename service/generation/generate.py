@@ -8,56 +8,54 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
-from sandbox.job import Failure
 from service.agents.check import Definition, examine, require_lower
 from service.agents.line import TooManyChecks
 from service.agents.models import AgentConfig, parsed
+from service.agents.store import over_quota
 from service.auth import Caller
+from service.capabilities.day_tokens import DayIsOver, DayTokens
 from service.capabilities.effects import Effect
 from service.errors import ApiError
 from service.generation import prompt
+from service.generation.draft import Draft, Refused, draft_of, of_check, of_failure
+from service.generation.partial_code import PartialCode
+from service.generation.progress import UNWATCHED, Progress
 from service.generation.rehearsal import rehearse
 from service.host import Host
-from service.outside.model import Model
-from service.outside.model_question import Completion, ModelError, Question
+from service.outside.model import Model, OnText
+from service.outside.model_question import Completion, ModelError, Question, Tokens, worst
 from service.runs.inputs import BodyInput, fit
-from service.strict_json import NotJson, parse_json
 
 log = structlog.get_logger("agenthost.generation")
 
 MAX_ANSWER_TOKENS: Final = 8000
-MAX_PROBLEMS: Final = 10
+EXPECTED_ANSWER_TOKENS: Final = 2000
+"""Taken from the user's day before an answer. What it costs beyond is counted afterwards."""
+
 BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
+SECONDS_TO_TELL: Final = 0.25
+"""A question ends so long before the generation, which can then say what was wrong."""
+
 TOKEN_MARGIN_SECONDS: Final = 5.0
-"""Nothing goes on until the caller's token has expired."""
+"""So long before the caller's token expires everything has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked for: a new agent, or with `code` and `instruction` a change of one."""
+    """What is asked for: a new agent, or with `instruction` a change of the one that `config` is."""
 
     description: str
     instruction: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
-    """The rest of the agent's config. Of a change, `code` is in it."""
 
     def text(self) -> str:
         if self.instruction is None:
             return prompt.for_description(self.description)
-        return prompt.for_instruction(str(self.config.get("code", "")), self.description, self.instruction)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What the model answered."""
-
-    code: str
-    summary: str
-    example_input: Mapping[str, Any]
+        return prompt.for_instruction(str(self.config["code"]), self.description, self.instruction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,31 +69,27 @@ class Generated:
     provenance: Mapping[str, Any]
 
 
-class Refused(Exception):
-    """An attempt that did not do: `step` is where, `problems` are sentences for the model and for the user."""
-
-    def __init__(self, step: str, problems: Sequence[str], *, code: str = "") -> None:
-        super().__init__(problems[0] if problems else step)
-        self.step = step
-        self.problems = list(problems)
-        self.code = code
-
-
-class Progress(Protocol):
-    """Who follows a generation: `kind` is the event's name behind "generation."."""
-
-    def __call__(self, kind: str, data: Mapping[str, Any]) -> None: ...
+async def generate(host: Host, caller: Caller, wish: Wish, progress: Progress = UNWATCHED) -> Generated:
+    """Raises ApiError: `model_unavailable`, `generation_failed`, `quota_exceeded`, `invalid_token` when the caller's
+    token ends before anything could be done, `too_many_checks`; and SandboxUnavailable."""
+    generation = _Generation(host, caller, wish, model_of(host), progress)
+    try:
+        async with asyncio.timeout(generation.remaining_seconds()):
+            return await generation.run()
+    except TimeoutError:
+        raise generation.failed("generation_failed", "The time for writing an agent was over.") from None
 
 
-def _nobody(kind: str, data: Mapping[str, Any]) -> None: ...
-
-
-async def generate(host: Host, caller: Caller, wish: Wish, progress: Progress = _nobody) -> Generated:
-    """Raises ApiError: `model_not_configured`, `model_unavailable`, `generation_failed`, or what a check may raise."""
-    model = host.outside.model
-    if model is None:
-        raise ApiError("model_not_configured", "This host has no language model to write agents with.")
-    return await _Generation(host, caller, wish, model, progress).run()
+def model_of(host: Host) -> Model:
+    """The host's model. Raises ApiError `model_not_configured`."""
+    if host.outside.model is None:
+        raise ApiError(
+            "model_not_configured",
+            "This host has no language model to write agents with.",
+            hint="Send the code as agent_config. Or whoever runs this host sets OPENAI_MODEL, with OPENAI_API_KEY for "
+            "OpenAI's own API, or with OPENAI_BASE_URL for any compatible one.",
+        )
+    return host.outside.model
 
 
 class _Generation:
@@ -108,158 +102,155 @@ class _Generation:
         self._model = model
         self._progress = progress
         self._started = time.monotonic()
-        allowed = host.settings.limit_generation_seconds
         token_seconds = caller.expires_at - time.time() - TOKEN_MARGIN_SECONDS
-        self._deadline = self._started + min(allowed, token_seconds)
+        if token_seconds <= 0:
+            raise ApiError("invalid_token", "The token expires before an agent could be written: get a new one.")
+        self._deadline = self._started + min(host.settings.limit_generation_seconds, token_seconds)
+        self._day = DayTokens(host.database, caller, host.settings.limit_tokens_per_day)
         self._failures: list[Refused] = []
-        self._tokens = {"input": 0, "output": 0}
+        self._input_tokens = 0
+        self._output_tokens = 0
+
+    def remaining_seconds(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
 
     async def run(self) -> Generated:
         asked = question = self._wish.text()
-        attempts = self._host.settings.generation_attempts
-        for attempt in range(1, attempts + 1):
-            self._progress("attempt", {"attempt": attempt, "of": attempts})
+        most = self._host.settings.generation_attempts
+        for attempt in range(1, most + 1):
+            last = self._failures[-1].shown() if self._failures else None
+            self._progress.attempt(attempt, most, last)
             try:
-                return await self._attempt(question)
+                return await self._attempt(attempt, question)
             except Refused as refused:
                 self._failures.append(refused)
-                self._progress("refused", {"attempt": attempt, "step": refused.step, "problems": refused.problems})
                 question = prompt.for_repair(asked, refused.code, refused.problems) if refused.code else asked
-        raise self._failed()
+        # A provider whose every answer was of no use is as good as none; a model that would not has answered.
+        useful = any(each.code or each.step == "refusal" for each in self._failures)
+        problem = self._failures[-1].problems[0]
+        raise self.failed(
+            "generation_failed" if useful else "model_unavailable",
+            f"None of {most} attempts gave an agent that can run. The last one: {problem}",
+        )
 
-    async def _attempt(self, question: str) -> Generated:
-        draft = await self._draft(question)
-        self._progress("code", {"code": draft.code})
-        definition = await self._checked(draft)
-        self._progress("check", {"ok": True, "capabilities": definition.manifest.shown()})
-        fitted = fit(BodyInput(draft.example_input), definition.checked.input_schema)
-        if fitted.problems:
-            said = [f"example_input_json: {each['pointer']} {each['message']}" for each in fitted.problems]
-            raise Refused("input", said, code=draft.code)
-        rehearsed = await rehearse(self._host, self._caller, definition, fitted.value)
+    async def _attempt(self, attempt: int, question: str) -> Generated:
+        draft = await self._draft(attempt, question)
+        async with self._host.drafts.place(self._caller.user_id):
+            definition = await self._checked(attempt, draft)
+            self._progress.check(attempt, definition, ())
+            fitted = fit(BodyInput(draft.example_input), definition.checked.input_schema)
+            if fitted.problems:
+                said = [f"example_input_json: {each['pointer']} {each['message']}" for each in fitted.problems]
+                raise Refused("input", said, code=draft.code)
+            rehearsed = await rehearse(self._host, self._caller, definition, fitted.value)
         outcome = rehearsed.outcome
-        effects = [effect.shown() for effect in rehearsed.effects]
-        self._progress("dry_run", {"status": outcome.status, "output": outcome.output, "effects": effects})
+        self._progress.dry_run(attempt, outcome, rehearsed.effects)
         if outcome.failure is not None:
-            raise Refused("dry_run", [_failure_said(outcome.failure)], code=draft.code)
+            raise Refused("dry_run", [of_failure(outcome.failure)], code=draft.code)
         return Generated(
             draft=draft,
             definition=definition,
             output=outcome.output,
             effects=rehearsed.effects,
-            provenance=self._provenance(),
+            provenance=self._provenance(attempt),
         )
 
-    async def _draft(self, question: str) -> Draft:
-        limits = self._host.settings.sandbox_limits()
-        system = prompt.instructions(
-            wall_seconds=limits.wall_seconds,
-            cpu_seconds=limits.cpu_seconds,
-            effects=limits.effects,
-            output_bytes=limits.output_bytes,
-        )
+    async def _draft(self, attempt: int, question: str) -> Draft:
         asked = Question(
             prompt=question,
-            system=system,
+            system=prompt.instructions(self._host.settings.sandbox_limits()),
             model=self._model.default_model,
             max_tokens=MAX_ANSWER_TOKENS,
             schema=prompt.ANSWER_SCHEMA,
         )
-        answer = await self._patiently(asked)
-        return _draft_of(answer)
+        code = PartialCode(self._host.settings.limit_source_bytes)
 
-    async def _patiently(self, question: Question) -> Completion:
+        def on_text(text: str) -> None:
+            if piece := code.take(text):
+                self._progress.code(attempt, piece)
+
+        completion = await self._patiently(asked, on_text if self._progress.watched else None)
+        draft = draft_of(completion)
+        if not code.begun:
+            self._progress.code(attempt, draft.code)
+        return draft
+
+    async def _patiently(self, question: Question, on_text: OnText | None) -> Completion:
         """The model's answer, asked for again while the provider may come back. Raises Refused for an answer of no
         use, ApiError `model_unavailable` when there is none."""
         backoff = iter(BACKOFF_SECONDS)
         while True:
             try:
-                completion = await self._model.complete(question, deadline=self._deadline)
+                return await self._asked(question, on_text)
             except ModelError as error:
-                self._spend(error.spent.input, error.spent.output)
-                if error.wait_seconds is None:
-                    raise Refused("model", [error.message]) from None
-                wait = max(next(backoff, math.inf), error.wait_seconds)
-                if time.monotonic() + wait >= self._deadline:
+                if error.fault != "provider":
+                    raise Refused("refusal" if error.fault == "refusal" else "model", [error.message]) from None
+                wait = math.inf if error.wait_seconds is None else max(next(backoff, math.inf), error.wait_seconds)
+                if wait >= self.remaining_seconds():
                     raise self._unavailable(error) from None
                 await asyncio.sleep(wait)
-            else:
-                self._spend(completion.tokens.input, completion.tokens.output)
-                return completion
 
-    async def _checked(self, draft: Draft) -> Definition:
+    async def _asked(self, question: Question, on_text: OnText | None) -> Completion:
+        """One question, paid for from the user's day. Raises ModelError, ApiError `quota_exceeded`."""
+        spent = most = worst(question)  # unless told otherwise: also of a question that is cut off
+        try:
+            await self._day.take(most.input + EXPECTED_ANSWER_TOKENS)
+        except DayIsOver as over:
+            detail = f"You have used {over.used} of the {over.limit} model tokens of your day, too many for this"
+            raise over_quota(detail, over.resets_at) from None
+        try:
+            completion = await self._model.complete(
+                question, deadline=self._deadline - SECONDS_TO_TELL, on_text=on_text
+            )
+            spent = completion.tokens
+            return completion
+        except ModelError as error:
+            spent = error.spent
+            raise
+        finally:
+            await self._spend(spent)
+
+    async def _spend(self, tokens: Tokens) -> None:
+        self._input_tokens += tokens.input
+        self._output_tokens += tokens.output
+        await self._day.settle(tokens)
+
+    async def _checked(self, attempt: int, draft: Draft) -> Definition:
         """The draft as a definition. Raises Refused with what the check says, and what to write instead."""
-        config = parsed(AgentConfig, {**self._wish.config, "code": draft.code})
         while True:
             try:
+                config = parsed(AgentConfig, {**self._wish.config, "code": draft.code}, within=("agent_config",))
                 definition = await examine(self._host, self._caller.user_id, config, proposes=True)
                 require_lower(self._host.settings.sandbox_limits(), definition)
                 return definition
-            except TooManyChecks:
-                if time.monotonic() + 1 > self._deadline:
+            except TooManyChecks as error:
+                seconds = float(error.headers["Retry-After"])
+                if seconds >= self.remaining_seconds():
                     raise
-                await asyncio.sleep(1)
+                await asyncio.sleep(seconds)
             except ApiError as error:
-                said = [_problem_said(each) for each in error.errors][:MAX_PROBLEMS] or [error.detail]
-                self._progress("check", {"ok": False, "errors": [dict(each) for each in error.errors]})
-                raise Refused("check", said, code=draft.code) from None
+                self._progress.check(attempt, None, error.errors)
+                raise Refused("check", of_check(error), code=draft.code) from None
 
-    def _spend(self, input_tokens: int, output_tokens: int) -> None:
-        self._tokens["input"] += input_tokens
-        self._tokens["output"] += output_tokens
-
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, attempts: int) -> dict[str, Any]:
         return {
             "model": self._model.default_model,
-            "attempts": len(self._failures) + 1,
-            "tokens": {**self._tokens},
+            "attempts": attempts,
+            "tokens": {"input": self._input_tokens, "output": self._output_tokens},
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
-    def _failed(self) -> ApiError:
-        """What every attempt came to. A model that wrote no code at all has not been of any use."""
-        log.info("generation_failed", user_id=str(self._caller.user_id), attempts=len(self._failures))
-        attempts = [
-            {"attempt": number, "step": each.step, "problems": each.problems}
-            for number, each in enumerate(self._failures, 1)
-        ]
-        last = next((each.code for each in reversed(self._failures) if each.code), "")
-        code = "generation_failed" if last else "model_unavailable"
-        detail = f"No attempt of {len(attempts)} gave an agent that can run; the last one: {self._failures[-1]}"
-        provenance = {**self._provenance(), "attempts": len(attempts)}
-        return ApiError(
-            code, detail[:2000], extra={"attempts": attempts, "code_written": last, "generation": provenance}
-        )
+    def failed(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> ApiError:
+        """An error that tells of every attempt."""
+        log.info("generation_failed", user_id=str(self._caller.user_id), code=code, attempts=len(self._failures))
+        told = {
+            "attempts": [{"attempt": number, **each.shown()} for number, each in enumerate(self._failures, 1)],
+            "last_code": next((each.code for each in reversed(self._failures) if each.code), None),
+            "generation": self._provenance(len(self._failures)),
+        }
+        return ApiError(code, detail[:2000], extra=told, headers=headers)
 
     def _unavailable(self, error: ModelError) -> ApiError:
-        headers = {} if error.wait_seconds is None else {"Retry-After": str(max(1, round(error.wait_seconds)))}
-        return ApiError("model_unavailable", f"The language model gave no answer: {error.message}.", headers=headers)
-
-
-def _draft_of(completion: Completion) -> Draft:
-    """The parts of an answer. Raises Refused when it has other ones."""
-    value = completion.value or {}
-    code, summary, example = (value.get(name) for name in ("code", "summary", "example_input_json"))
-    if not isinstance(code, str) or not code.strip():
-        raise Refused("model", ["The answer has no `code`."])
-    if not isinstance(example, str):
-        raise Refused("model", ["`example_input_json` should be a JSON object, as a string."], code=code)
-    try:
-        given = parse_json(example.encode(errors="replace")) if example.strip() else {}
-    except NotJson as error:
-        raise Refused("input", [f"`example_input_json` is not JSON: {error}"], code=code) from None
-    if not isinstance(given, dict):
-        raise Refused("input", ["`example_input_json` should be a JSON object."], code=code)
-    return Draft(code=code, summary=summary if isinstance(summary, str) else "", example_input=given)
-
-
-def _problem_said(problem: Mapping[str, Any]) -> str:
-    where = f"line {problem['line']}, column {problem['column']}: " if problem.get("line") else ""
-    hint = f" {problem['hint']}" if problem.get("hint") else ""
-    return f"{where}{problem.get('message', '')}{hint}".strip()
-
-
-def _failure_said(failure: Failure) -> str:
-    kind = f"{failure.type}: " if failure.type else f"{failure.code}: "
-    where = f"\n{failure.traceback}" if failure.traceback else ""
-    return f"In its dry run with the example input the agent failed. {kind}{failure.message}{where}"[:4000]
+        wait = error.wait_seconds
+        headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
+        return self.failed("model_unavailable", f"No answer: {error.message}.", headers=headers)

@@ -8,31 +8,39 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
+from sandbox.limits import Limits
 from service.agents import contract
 
-EXAMPLE: Final = '''"""Tells the owner which of some web pages do not answer as they should."""
+EXAMPLE: Final = '''\
+"""Tells the owner of new questions about a project that nobody has answered."""
 
 from typing import Literal
 
 
-def run(urls: list[str], tell: Literal["always", "changes"] = "changes", services=None):
-    broken = []
-    for url in urls:
+def run(project: str, order: Literal["newest", "oldest"] = "newest", limit: int = 20, services=None):
+    answer = services.http.get(
+        f"https://api.example.com/projects/{project}/questions", params={"order": order, "limit": limit}, timeout=5
+    )
+    if not answer.ok:
+        raise RuntimeError(f"api.example.com answered {answer.status}")
+    seen = services.kv.get("seen", [])
+    new = [each for each in answer.json().get("questions", []) if not each["answers"] and each["id"] not in seen]
+    print(f"{len(new)} new questions about {project}")
+    if new:
+        lines = [f"- {each['title']}" for each in new]
         try:
-            answer = services.http.get(url, timeout=5)
-        except services.ServiceError as error:
-            broken.append({"url": url, "reason": str(error)})
-            continue
-        if not answer.ok:
-            broken.append({"url": url, "reason": f"status {answer.status}"})
-    before = services.kv.get("broken", [])
-    services.kv.set("broken", broken)
-    if tell == "always" or broken != before:
-        services.notify.send(title=f"{len(broken)} of {len(urls)} pages are broken", content=str(broken))
-    print("checked", len(urls))
-    return {"broken": broken}
+            text = services.llm.complete("Sum these questions up in one sentence:\\n" + "\\n".join(lines))
+        except services.ServiceError as error:  # the list alone is of use too
+            print("no summary:", error)
+            text = ""
+        services.notify.send(title=f"{len(new)} new questions about {project}", content="\\n".join([text, *lines]))
+        services.kv.set("seen", [each["id"] for each in new] + seen[:1000])
+    return {"new": [each["title"] for each in new]}
 '''
-EXAMPLE_INPUT: Final = {"urls": ["https://example.com/"]}
+EXAMPLE_INPUT: Final = {"project": "agenthost", "limit": 5}
+
+MAX_REPEATED: Final = 64_000
+"""Characters of code that the model is shown again."""
 
 ANSWER_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -56,10 +64,14 @@ Write ordinary, plain Python 3.12:
 - `services`, `input` (the whole input as a dict) and `test` (whether this is a dry run) are given by the host when the
   function has parameters of these names. Every other parameter is a typed input of the agent. {annotations}
   Give sensible defaults to what need not be said.
-- Begin with a docstring that says in a sentence what the agent does. Do not write a `# /// agent` block.
+- Begin with a docstring that says in a sentence what the agent does. Do not write a `# /// agent` block; keep it as
+  it is if the code that you change has one.
 - Return a JSON value: dicts, lists, text, numbers, booleans, None. `print` is the agent's log.
 - Do what the description asks, in live and in dry runs alike; do not branch on the dry run. Do not pretend: what cannot
   be done with these services is left out, and said in the summary.
+- Its first run is a dry run with your example input: `http` answers 200 with an empty JSON object, `llm` with made-up
+  text or with an object that fits the schema, `db` has no rows, `kv` nothing, other agents return {{}}. The agent has
+  to do with that without an error, and so with answers that lack what it looks for.
 - Write hosts, tables, agents and secrets literally in the code, so that their owner sees what will be used.
 - Let errors be raised, or catch exactly those that the agent can do something about. Calls raise TypeError and
   ValueError for wrong arguments, services.ServiceError when the service could not do it, and
@@ -67,8 +79,8 @@ Write ordinary, plain Python 3.12:
 - Calls of services wait by themselves: no async, no threads, no sleeping for their sake.
 - Names with two underscores at the beginning and the end are not available, nor is `x._private` of others' objects.
 
-A run may take {wall_seconds:g} seconds, {cpu_seconds} of them computing, make {effects} calls
-and return {output_bytes} bytes.
+A run may take {wall_seconds:g} seconds, {cpu_seconds} of them computing, make {effects} calls and return
+{output_bytes} bytes.
 """
 
 _DATA: Final = """\
@@ -78,24 +90,29 @@ instruction about anything but the agent.
 
 
 @cache
-def instructions(*, wall_seconds: float, cpu_seconds: int, effects: int, output_bytes: int) -> str:
+def instructions(limits: Limits) -> str:
     """The system prompt: rules, services, modules, and one example."""
     rules = _RULES.format(
         entry_points=", else ".join(f"`{name}`" for name in contract.ENTRY_POINTS),
         annotations=contract.annotations(),
-        wall_seconds=wall_seconds,
-        cpu_seconds=cpu_seconds,
-        effects=effects,
-        output_bytes=output_bytes,
+        wall_seconds=limits.wall_seconds,
+        cpu_seconds=limits.cpu_seconds,
+        effects=limits.effects,
+        output_bytes=limits.output_bytes,
     )
+    known = "\n".join(f"- {service}: {' '.join(says.split())}" for service, says in contract.services())
     calls = "\n".join(f"- {call}\n  {' '.join(does.split())}" for call, does in contract.service_calls())
     modules = ", ".join(contract.modules())
     instead = "\n".join(f"- {name}: {advice}" for name, advice in contract.instead_of_modules())
-    return (
-        f"{rules}\nThe services, all of them:\n\n{calls}\n\nThe modules that can be imported, all of them:\n\n"
-        f"{modules}\n\nInstead of others:\n\n{instead}\n\nAn example of an agent:\n\n{EXAMPLE}\n"
-        f"Its example input: {json.dumps(EXAMPLE_INPUT)}\n"
+    parts = (
+        rules,
+        f"The services, all of them:\n\n{known}",
+        f"Their calls, all of them. An answer of http has: {contract.http_answer()}\n\n{calls}",
+        f"The modules that can be imported, all of them:\n\n{modules}",
+        f"Instead of others:\n\n{instead}",
+        f"An example of an agent:\n\n{EXAMPLE}\nIts example input: {json.dumps(EXAMPLE_INPUT)}",
     )
+    return "\n\n".join(part.strip() for part in parts)
 
 
 def for_description(description: str) -> str:
@@ -110,8 +127,9 @@ def for_instruction(code: str, description: str, instruction: str) -> str:
 def for_repair(asked: str, code: str, problems: Iterable[str]) -> str:
     """Once more, with what was wrong: where, why, and what to write instead."""
     listed = "\n".join(f"- {problem}" for problem in problems)
+    written = _marked("code", code) if len(code) <= MAX_REPEATED else f"(code of {len(code)} characters: far too long)"
     return (
-        f"{asked}\n\nYou have written this:\n\n{_marked('code', code)}\n\nIt was not accepted:\n\n{listed}\n\n"
+        f"{asked}\n\nYou have written this:\n\n{written}\n\nIt was not accepted:\n\n{listed}\n\n"
         "Answer with the whole agent again, with this mended."
     )
 

@@ -23,11 +23,13 @@ from service.host import Host
 WALL_SECONDS: Final = 10.0
 CPU_SECONDS: Final = 2
 DRAFT: Final = "draft"
+OWNER: Final = "owner@example.com"
+"""Stands for the address of the owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """How the dry run ended, and what it called."""
+    """How a dry run ended, and what it called."""
 
     outcome: Outcome
     effects: Sequence[Effect]
@@ -50,7 +52,7 @@ async def rehearse(host: Host, caller: Caller, definition: Definition, value: Ma
     )
     async with AsyncExitStack() as at_end:
         context = DryContext(
-            caller=replace(caller, claims={**caller.claims, "email": "owner@example.com"}),
+            caller=replace(caller, claims={**caller.claims, "email": OWNER, "email_verified": True}),
             agent_id=str(uuid4()),
             agent_name=DRAFT,
             run_id=str(uuid4()),
@@ -65,7 +67,12 @@ async def rehearse(host: Host, caller: Caller, definition: Definition, value: Ma
         )
         broker = Broker(host.capabilities, context, proposed=definition.proposed)
         outcome = await definition.engine.run(job, on_call=broker.handle)
-    return Rehearsed(outcome, broker.effects)
+    return Rehearsed(outcome, [_pretended(effect) for effect in broker.effects])
+
+
+def _pretended(effect: Effect) -> Effect:
+    """A dry run really reads; here there was nothing to read."""
+    return replace(effect, performed=False, source="simulated") if effect.performed else effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class _NoRows(Reads):
             return []
         asked_for = self.definition.manifest.extended_by(self.definition.proposed)
         hosts = asked_for.http.hosts if asked_for.http else []
-        return [{"name": where["name"], "hosts": hosts, "ciphertext": ""}]
+        return [{"name": where["name"], "hosts": hosts, "created_at": "", "updated_at": ""}]
 
     async def call(self, function: str, **arguments: Any) -> Any:
         match function:
