@@ -1,4 +1,4 @@
-"""The command line: agenthost up | token | doctor | migrate | check | run | runs | logs | secret.
+"""The command line: agenthost up | token | doctor | migrate | check | run | runs | logs | pull | push | secret.
 
 Exit codes: 0 done; 1 failed, or the host could not serve; 2 wrong usage; 3 the agent failed; 4 no host answers.
 """
@@ -131,6 +131,36 @@ def logs(
 ) -> None:
     """Print what an agent printed during a run."""
     client.show_logs(_connection(url, token), run, output=output)
+
+
+@app.command()
+def pull(
+    name: Annotated[str | None, typer.Argument(help="Name of the agent; by default all of yours.")] = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where to; by default generated_agents.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what was changed in files.")] = False,
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Write your agents as files, <user id>/<agent name>.py. A file with changes of its own is left as it is."""
+    from service.commands import files
+
+    to = directory or read_settings().generated_agents_dir or Path("generated_agents")
+    sys.exit(files.pull(_connection(url, token), to, name, force=force, output=output))
+
+
+@app.command()
+def push(
+    file: Annotated[list[Path], typer.Argument(help="Files of agents; each is named as its agent is.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what was changed on the host.")] = False,
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Define agents from files, or change them. What was changed on the host since is left as it is."""
+    from service.commands import files
+
+    sys.exit(files.push(_connection(url, token), file, force=force, output=output))
 
 
 secret = typer.Typer(help="Your secrets: values go in and never come out.", no_args_is_help=True)

@@ -30,10 +30,16 @@ class Connection:
         return self.ask("GET", path, params)
 
     def ask(
-        self, method: str, path: str, params: Sequence[tuple[str, str]] = (), body: Any = None
+        self,
+        method: str,
+        path: str,
+        params: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        *,
+        if_match: str | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Status and document of an answer, {} of one without; ends the command when the host cannot be reached."""
-        with self._answer(method, path, params, body) as answer:
+        with self._answer(method, path, params, body, if_match=if_match) as answer:
             return answer.status_code, self._document(answer.read()) if answer.status_code != 204 else {}
 
     def watch(
@@ -71,16 +77,18 @@ class Connection:
         params: Sequence[tuple[str, str]],
         body: Any = None,
         accept: str = "application/json",
+        if_match: str | None = None,
     ) -> Iterator["httpx.Response"]:
         import httpx  # slow to import, and most commands do without
 
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
         try:
             with httpx.stream(
                 method,
                 self.url.rstrip("/") + path,
                 params=list(params),
                 json=body,
-                headers={"Authorization": f"Bearer {self.token}", "Accept": accept},
+                headers=headers if if_match is None else {**headers, "If-Match": if_match},
                 timeout=httpx.Timeout(10.0, read=self.seconds),
             ) as answer:
                 yield answer

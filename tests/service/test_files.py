@@ -1,0 +1,297 @@
+"""Agents between a host and files, as their owner types it, and the files that a host writes by itself."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from service.agents.file import HEAD, read
+from service.local import DEMO_USER_ID
+from tests.service.operator import Operator, Up
+from tests.service.served import bearer
+
+CODE = '"""Greets."""\n\n\ndef run(name: str = "World"):\n    return f"Hello, {name}"\n'
+CONFIG: dict[str, Any] = {
+    "code": "def run():\r\n    return 'é \U0001f642'",
+    "engine": "restricted",
+    "capabilities": {"http": {"hosts": ["api.example.com"], "methods": ["GET", "POST"], "schemes": ["https"]}},
+    "limits": {"wall_seconds": 2.5, "effects": 7},
+    "fixtures": {
+        "http": [{"url": "https://api.example.com/*", "json": {"a": None, "'''": '"""'}}],
+        "llm": [{"contains": "x", "answer": {"n": 1e22, "text": "# ///\n"}}],
+    },
+}
+DESCRIPTION = "Says \"hello\",\n'''twice'''\t\\ — and # ///"
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    return Operator(tmp_path_factory.mktemp("files") / "data", settings={"AGENTHOST_GENERATED_AGENTS_DIR": "off"})
+
+
+@pytest.fixture(scope="module")
+def host(operator: Operator) -> Iterator[Up]:
+    with operator.up() as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def http(operator: Operator, host: Up) -> Iterator[httpx.Client]:
+    token = operator.types("token").stdout.strip()
+    with httpx.Client(base_url=host.url, headers=bearer(token), timeout=30) as client:
+        yield client
+
+
+class Shell:
+    """The commands, with files in a directory of its own."""
+
+    def __init__(self, operator: Operator, directory: Path) -> None:
+        self.operator = operator
+        self.directory = directory
+
+    def pull(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.operator.types("pull", *arguments, "--dir", str(self.directory))
+
+    def push(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return self.operator.types("push", *map(str, arguments))
+
+    def path(self, name: str) -> Path:
+        return self.directory / str(DEMO_USER_ID) / f"{name}.py"
+
+
+@pytest.fixture
+def shell(operator: Operator, host: Up, tmp_path: Path) -> Shell:
+    return Shell(operator, tmp_path / "agents")
+
+
+def define(http: httpx.Client, name: str, description: str = "Greets.", **config: Any) -> dict[str, Any]:
+    body = {"agent_name": name, "description": description, "agent_config": {"code": CODE, **config}}
+    answer = http.post("/agents", json=body)
+    assert answer.status_code == 201, answer.text
+    return http.get(f"/agents/{name}").json()  # type: ignore[no-any-return]
+
+
+def change(http: httpx.Client, name: str, **body: Any) -> dict[str, Any]:
+    answer = http.patch(f"/agents/{name}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    content = path.read_bytes().decode()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1).encode())
+
+
+def test_a_round_trip_over_the_host_loses_nothing(shell: Shell, http: httpx.Client) -> None:
+    before = define(http, "whole", DESCRIPTION, **CONFIG)
+    done = shell.pull("whole")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"pulled    {shell.path('whole')}\n", "")
+    assert shell.path("whole").stat().st_mode & 0o777 == 0o600
+    assert shell.path("whole").parent.stat().st_mode & 0o777 == 0o700
+    assert http.delete("/agents/whole").status_code == 204
+    gone = shell.push(shell.path("whole"))
+    assert gone.returncode == 1
+    assert "is not on the host any more" in gone.stderr
+    assert shell.push("--force", shell.path("whole")).returncode == 0
+    after = http.get("/agents/whole").json()
+    for key in ("description", "agent_config", "capabilities", "capabilities_source", "input_schema", "valid"):
+        assert after[key] == before[key]
+    assert shell.pull("whole").stdout.startswith("unchanged ")
+
+
+def test_an_edited_file_changes_what_was_edited_and_no_more(shell: Shell, http: httpx.Client) -> None:
+    define(http, "edited", capabilities={"kv": {}}, limits={"effects": 3})
+    shell.pull("edited")
+    path = shell.path("edited")
+    edit(path, "Hello", "Good day")
+    edit(path, "[capabilities.kv]", "[capabilities.notify]")
+    done = shell.push(path)
+    assert (done.returncode, done.stdout) == (0, f"pushed    {path}\n")
+    after = http.get("/agents/edited").json()
+    assert after["agent_config"] == {
+        "code": CODE.replace("Hello", "Good day"),
+        "capabilities": {"notify": {}},
+        "limits": {"effects": 3},
+    }
+    assert (after["version"], after["description"]) == (2, "Greets.")
+    assert shell.push(path).stdout == f"unchanged {path}\n"
+    edit(path, 'description = "Greets."', 'description = "Greets politely."')
+    assert shell.push(path).returncode == 0
+    described = http.get("/agents/edited").json()
+    assert (described["description"], described["version"]) == ("Greets politely.", 2)
+    text = path.read_text()
+    head, _, rest = text.partition("\n# /// agent\n")
+    path.write_text(head.replace("# config_below = true\n", "") + rest.partition("# ///\n\n")[2])
+    assert shell.push(path).returncode == 0
+    assert set(http.get("/agents/edited").json()["agent_config"]) == {"code"}
+
+
+def test_neither_side_is_overwritten_where_it_is_newer(shell: Shell, http: httpx.Client) -> None:
+    define(http, "both")
+    shell.pull("both")
+    path = shell.path("both")
+    edit(path, "Hello", "Mine")
+    mine = path.read_bytes()
+    ahead = shell.pull("both")
+    assert (ahead.returncode, ahead.stdout) == (1, "")
+    assert f"{path} has changes that the host has not" in ahead.stderr
+    change(http, "both", agent_config={"code": CODE.replace("Hello", "Theirs")})
+    for done in (shell.pull("both"), shell.push(path)):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"both was changed on both sides since revision 1: in {path}, and the host has revision 2" in done.stderr
+    assert path.read_bytes() == mine
+    assert "Theirs" in http.get("/agents/both").json()["agent_config"]["code"]
+    assert shell.push("--force", path).returncode == 0
+    assert "Mine" in http.get("/agents/both").json()["agent_config"]["code"]
+    change(http, "both", agent_config={"code": CODE.replace("Hello", "Theirs")})
+    behind = shell.push(path)
+    assert behind.returncode == 1
+    assert "both was changed on the host, now revision 4" in behind.stderr
+    assert f"{path} is of revision 3" in behind.stderr
+    edit(path, "Mine", "Mine again")
+    assert shell.pull("both", "--force").returncode == 0
+    assert "Theirs" in path.read_text()
+
+
+def test_a_host_that_is_newer_is_pulled(shell: Shell, http: httpx.Client) -> None:
+    define(http, "newer")
+    shell.pull("newer")
+    change(http, "newer", description="New.")
+    assert shell.pull("newer").stdout.startswith("pulled ")
+    assert read(shell.path("newer").read_text()).content.description == "New."
+
+
+def test_a_file_written_by_hand_is_pushed_and_knows_then_where_it_came_from(
+    shell: Shell, http: httpx.Client, tmp_path: Path
+) -> None:
+    block = "# /// agent\n# [capabilities.kv]\n# ///\n"
+    path = tmp_path / "by_hand.py"
+    path.write_text(block + CODE)
+    path.chmod(0o644)
+    assert shell.push(path).returncode == 0
+    stored = http.get("/agents/by_hand").json()
+    assert (stored["agent_config"], stored["description"]) == ({"code": block + CODE}, "Greets.")
+    assert stored["capabilities"] == {"kv": {}}
+    assert path.read_text().startswith(HEAD)
+    assert path.read_text().endswith(f"# ///\n\n{block}{CODE}")
+    assert path.stat().st_mode & 0o777 == 0o644
+    other = tmp_path / "elsewhere" / "by_hand.py"
+    other.parent.mkdir()
+    other.write_text(CODE)
+    refused = shell.push(other)
+    assert refused.returncode == 1
+    assert f"{other} does not come from the host, and the host has revision 1 of by_hand" in refused.stderr
+    assert shell.push("--force", other).returncode == 0
+    assert http.get("/agents/by_hand").json()["agent_config"] == {"code": CODE}
+
+
+def test_a_pushed_link_stays_a_link(shell: Shell, http: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / "real.py").write_text(CODE)
+    (tmp_path / "linked.py").symlink_to("real.py")
+    assert shell.push(tmp_path / "linked.py").returncode == 0
+    assert (tmp_path / "linked.py").is_symlink()
+    assert (tmp_path / "real.py").read_text().startswith(HEAD)
+
+
+def test_another_description_alone_is_no_new_version(shell: Shell, http: httpx.Client) -> None:
+    define(http, "described")
+    shell.pull("described")
+    edit(shell.path("described"), '"Greets."', '"Greets you."')
+    assert shell.push(shell.path("described")).returncode == 0
+    assert [each["version"] for each in http.get("/agents/described/versions").json()["data"]] == [1]
+
+
+def test_all_agents_are_pulled_and_each_is_told_of(shell: Shell, http: httpx.Client) -> None:
+    define(http, "first")
+    define(http, "second")
+    shell.pull()
+    edit(shell.path("second"), "Hello", "Mine")
+    done = shell.pull("-o", "json")
+    assert done.returncode == 1
+    told = {each["agent_name"]: each for each in json.loads(done.stdout)["data"]}
+    assert len(told) >= 2
+    assert told["first"] == {
+        "agent_name": "first",
+        "file": str(shell.path("first")),
+        "did": "unchanged",
+        "reason": "",
+    }
+    assert told["second"]["did"] == "refused"
+    assert "has changes that the host has not" in told["second"]["reason"]
+
+
+def test_refused_code_is_told_with_the_lines_of_the_file(shell: Shell, http: httpx.Client) -> None:
+    define(http, "refused", limits={"effects": 3})
+    shell.pull("refused")
+    path = shell.path("refused")
+    edit(path, "    return", "    import os\n    return")
+    line = path.read_text().splitlines().index("    import os") + 1
+    done = shell.push(path)
+    assert done.returncode == 1
+    assert f"{path}:{line}:5: " in done.stderr
+    assert "code_refused" in done.stderr
+    assert http.get("/agents/refused").json()["version"] == 1
+
+
+def test_wrong_usage_sends_nothing(shell: Shell, http: httpx.Client, tmp_path: Path) -> None:
+    good = tmp_path / "good_one.py"
+    good.write_text(CODE)
+    for name, content in (
+        ("Bad.py", CODE.encode()),
+        ("bad.txt", CODE.encode()),
+        ("binary.py", b"\xff\xfe"),
+        ("head.py", f"{HEAD}\n# x\n".encode()),
+        ("check.py", CODE.encode()),
+    ):
+        (tmp_path / name).write_bytes(content)
+    for bad in ("Bad.py", "bad.txt", "binary.py", "head.py", "missing.py"):
+        done = shell.push(good, tmp_path / bad)
+        assert (done.returncode, done.stdout) == (2, ""), bad
+        assert bad in done.stderr
+        assert "Traceback" not in done.stderr
+    assert http.get("/agents/good_one").status_code == 404
+    assert shell.push(tmp_path / "check.py").returncode == 1
+    assert shell.push(good, "--url", "http://127.0.0.1:1").returncode == 4
+    assert shell.pull("nobody").returncode == 1
+    for name in ("../x", "A", ""):
+        assert shell.pull(name).returncode == 2
+    assert shell.pull("--token", "rubbish").returncode == 2
+    assert not shell.directory.exists()
+
+
+def test_pull_writes_through_no_link(shell: Shell, http: httpx.Client, tmp_path: Path) -> None:
+    define(http, "trapped")
+    target = tmp_path / "target"
+    target.write_text("mine")
+    shell.path("trapped").parent.mkdir(parents=True)
+    shell.path("trapped").symlink_to(target)
+    for arguments in ((), ("--force",)):
+        done = shell.pull("trapped", *arguments)
+        assert done.returncode == 1
+        assert "symbolic link" in done.stderr
+    shell.path("trapped").unlink()
+    shell.path("trapped").parent.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    shell.path("trapped").parent.symlink_to(tmp_path / "elsewhere")
+    assert shell.pull("trapped").returncode == 1
+    assert (target.read_text(), list((tmp_path / "elsewhere").iterdir())) == ("mine", [])
+
+
+def test_an_agent_of_another_user_has_a_directory_of_its_own(
+    operator: Operator, shell: Shell, http: httpx.Client, host: Up
+) -> None:
+    token = operator.types("token", "--email", "ada@example.com").stdout.strip()
+    answer = httpx.post(
+        f"{host.url}/agents", json={"agent_name": "hers", "agent_config": CODE}, headers=bearer(token), timeout=30
+    )
+    assert answer.status_code == 201
+    assert shell.pull("--token", token).returncode == 0
+    (directory,) = shell.directory.iterdir()
+    assert UUID(directory.name) != DEMO_USER_ID
+    assert [path.name for path in directory.iterdir()] == ["hers.py"]
