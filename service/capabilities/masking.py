@@ -34,8 +34,15 @@ class Mask:
 
 
 def _spellings(secret: str) -> Iterator[str]:
+    """In lower case too: so are the names of headers."""
     yield secret
-    for spelled in (*_percent(secret), *_escaped(secret), *_base64(secret.encode()), *_hex(secret.encode())):
+    for spelled in (
+        secret.lower(),
+        *_percent(secret),
+        *_escaped(secret),
+        *_base64(secret.encode()),
+        *_hex(secret.encode()),
+    ):
         if len(spelled) >= _FEWEST_CHARACTERS:
             yield spelled
 

@@ -32,7 +32,8 @@ WAIT_SECONDS: Final = 1.0
 """Before asking again, where the provider does not say how long."""
 MAX_WAIT_SECONDS: Final = 86_400.0
 _OUR_HEADERS: Final = frozenset({"host", "content-type", "content-length", "transfer-encoding", "accept"})
-_CODE: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.\[\]-]{0,63}", re.ASCII)
+_CODE: Final = re.compile(r"[a-z][a-z0-9_.\[\]]{0,39}", re.ASCII)
+"""No hyphen and no capital: a provider that quotes its key there does not get it shown."""
 _UNSUPPORTED: Final = frozenset({400, 404, 405, 415, 422, 501})
 _KEY_REFUSED: Final = frozenset({401, 403})
 

@@ -20,14 +20,14 @@ from tests.outside.site import Site, site
 from tests.postgres import Addresses, Server
 from tests.service import contexts
 from tests.service.conftest import LocalHost, User
-from tests.service.mail_server import MailServer, mail_server
+from tests.service.mail_server import ENCODED, PASSWORD, USER, MailServer, mail_server
 from tests.service.scripted_provider import answer, said
 from tests.service.served import served
 
 API: Final = "api.example.com"
 INSIDE: Final = "intranet.example.com"
 VERBS: Final = ["select", "insert", "update", "delete"]
-CANARIES: Final = ("sk-canary-model", "canary-smtp-user", "canary-smtp-password", "canary-key")
+CANARIES: Final = ("sk-canary-model", USER, PASSWORD, ENCODED, "canary-key")
 """Of the operator's settings: no agent may see one of these."""
 
 _CAUGHT: Final = """\
@@ -87,6 +87,11 @@ class Everything:
         default = {"manifest": self.grants, "outside": host.outside, "limits": host.settings, "max_effects": 10_000}
         return contexts.broker(caller, host.database, test=test, registry=host.capabilities, **default | dry | given)
 
+    async def keep_secret(self, user: User, value: str) -> None:
+        body = {"value": value, "hosts": [self.api]}
+        answer = await user.http.put("/secrets/KEY", json=body)
+        assert answer.status_code == 204, answer.text
+
     async def look(self) -> str:
         """What has been reached and changed. Runs and their effects are rows too: for brokers without a host."""
         reached = (self.web.connections, self.inside.connections, self.model.connections, self.mail.connections)
@@ -108,7 +113,7 @@ async def everything(postgres: Server, data_dir: Path, **limits: Any) -> AsyncIt
         site() as web,
         site() as inside,
         site() as model,
-        mail_server(login=False) as mail,
+        mail_server() as mail,
         await addresses.owner() as owner,
         AsyncExitStack() as stack,
     ):
@@ -121,7 +126,7 @@ async def everything(postgres: Server, data_dir: Path, **limits: Any) -> AsyncIt
                 "openai_model": "model",
                 "openai_base_url": f"http://127.0.0.1:{model.port}/v1",
                 "openai_api_key": CANARIES[0],
-                "smtp_url": f"smtp://127.0.0.1:{mail.port}",
+                "smtp_url": f"smtp://{ENCODED}@127.0.0.1:{mail.port}",
                 "email_from": "agents@example.com",
                 "email_to": "*@acme.com",
                 **limits,
