@@ -32,6 +32,7 @@ RAW = FLAG.encode()
         "".join(chr(ord(letter)) + "\N{ZERO WIDTH SPACE}" for letter in FLAG),
         ("some log", FLAG[:9], FLAG[9:]),
     ],
+    ids=lambda carrier: type(carrier).__name__,
 )
 def test_a_flag_is_seen_in_disguise(carrier: Any) -> None:
     assert captured({"x": FLAG}, carrier) == {"x"}
