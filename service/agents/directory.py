@@ -55,11 +55,9 @@ class AgentDirectory:
             replace_file(directory, file_name, text, mode=0o600)
 
     def remove(self, user_id: UUID, name: str) -> None:
-        try:
-            with self._opened(user_id) as directory:
-                os.unlink(_file_name(name), dir_fd=directory)
-        except FileNotFoundError:
-            return
+        file_name = _file_name(name)
+        with suppress(FileNotFoundError), self._opened(user_id) as directory:
+            os.unlink(file_name, dir_fd=directory)
 
     @contextmanager
     def _opened(self, user_id: UUID, *, make: bool = False) -> Iterator[int]:

@@ -27,7 +27,7 @@ class Written:
 
 async def write_agent(host: Host, caller: Caller, body: AgentDefinition, progress: Progress) -> Written:
     """A new agent from its description. Raises ApiError; then nothing is stored."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     model_of(host)
     if body.description is None or not body.description.strip():
         errors = [{"pointer": "/description", "message": "should say what the agent does"}]
@@ -54,7 +54,7 @@ async def rewrite_agent(
 ) -> Written:
     """A new version of an agent, changed as its instruction says. Raises ApiError, `conflict` when somebody else has
     changed it meanwhile; then nothing is stored."""
-    store = AgentStore(database=host.database, caller=caller)
+    store = AgentStore(database=host.database, caller=caller, files=host.files)
     config = parsed_config(agent.config)
     before = await _examined(host, caller, config, proposes=agent.proposes)
     wish = Wish(
