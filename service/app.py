@@ -41,8 +41,9 @@ from service.outside.vault import Vault
 from service.problem_docs import finish_openapi
 from service.runs.routes import router as runs_router
 from service.runs.signature import RecordSigner
+from service.secret_keys import SecretKey, parse_secret_keys
 from service.secrets.routes import router as secrets_router
-from service.settings import SecretKey, Settings, SettingsError, parse_secret_keys
+from service.settings import Settings, SettingsError
 from service.tokens import KeyVerifier, Rules, SecretVerifier
 
 log = structlog.get_logger("agenthost.host")

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.keys import KeySet, VerifyingKey, parse_jwks
-from service.settings import SecretKey, SettingsError
+from service.secret_keys import SecretKey
+from service.settings import SettingsError
 
 ISSUER: Final = "agenthost-local"
 DEMO_USER_ID: Final = UUID("00000000-0000-4000-8000-00000000da7a")

@@ -6,43 +6,22 @@
 
 import os
 import re
-from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sandbox.limits import Limits
 from service.limit_settings import LimitSettings
+from service.secret_keys import parse_secret_keys
 
 
 class SettingsError(Exception):
     """A setting is wrong. The message is one line for the operator: which variable, and what it should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretKey:
-    """A key that signs and encrypts: its public id, and at least 32 bytes."""
-
-    key_id: str
-    secret: bytes
-
-    def __repr__(self) -> str:
-        return f"SecretKey({self.key_id!r}, ...)"
 
 
 def _env(*names: str) -> AliasChoices:
@@ -295,25 +274,6 @@ def _first_problem(error: ValidationError, set_names: set[str]) -> str:
         if where == field or where in names:
             where = next((name for name in names if name in set_names), where)
     return f"{where}: {said[0].lower()}{said[1:]}" if where else said
-
-
-def parse_secret_keys(text: str) -> tuple[SecretKey, ...]:
-    """The keys of AGENTHOST_SECRET_KEYS, newest first. Raises ValueError, which never repeats a key."""
-    keys = []
-    for part in text.split(","):
-        key_id, _, encoded = part.strip().partition(":")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", key_id):
-            raise ValueError("should be <id>:<base64>,... where an id has at most 32 letters, digits, '-' and '_'")
-        try:
-            secret = b64decode(encoded, validate=True)
-        except (Base64Error, ValueError):
-            raise ValueError(f"the key {key_id!r} is not base64") from None
-        if len(secret) < 32:
-            raise ValueError(f"the key {key_id!r} has fewer than 32 bytes")
-        keys.append(SecretKey(key_id, secret))
-    if len({key.key_id for key in keys}) != len(keys):
-        raise ValueError("two keys have the same id")
-    return tuple(keys)
 
 
 def variables(field: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from service.settings import SecretKey
+from service.secret_keys import SecretKey
 
 _PURPOSE: Final = b"agenthost user secrets 1"
 _NONCE_BYTES: Final = 12

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from service.capabilities.plain_json import canonical
-from service.settings import SecretKey
+from service.secret_keys import SecretKey
 
 MIN_KEY_BYTES = 32
 

@@ -14,7 +14,8 @@ from service.auth import Caller
 from service.capabilities.broker import Broker
 from service.local import LocalIdentity
 from service.outside.http import HttpDoor
-from service.settings import SecretKey, Settings
+from service.secret_keys import SecretKey
+from service.settings import Settings
 from tests.database.own_tables import contents, make_tables
 from tests.outside.site import Site, site
 from tests.postgres import Addresses, Server

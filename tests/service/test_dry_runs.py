@@ -17,7 +17,8 @@ from service.capabilities.capability import DryContext, LiveContext, Reads, RunC
 from service.capabilities.kv import KV
 from service.local import LocalIdentity
 from service.outside.http import HttpDoor
-from service.settings import SecretKey, Settings
+from service.secret_keys import SecretKey
+from service.settings import Settings
 from tests.database.own_tables import make_tables
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import Server, someone

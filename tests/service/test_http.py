@@ -32,7 +32,8 @@ from service.outside.http import HttpDoor
 from service.outside.http_url import parse_url
 from service.outside.outside import Outside
 from service.outside.vault import Vault
-from service.settings import SecretKey, Settings
+from service.secret_keys import SecretKey
+from service.settings import Settings
 from tests.database.runs import STANDARD, begin
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import someone

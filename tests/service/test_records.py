@@ -7,7 +7,7 @@ import pytest
 from service.capabilities.effects import call_hash, name_shown, shortened
 from service.capabilities.plain_json import canonical, cleaned, fault
 from service.runs.signature import RecordSigner
-from service.settings import SecretKey
+from service.secret_keys import SecretKey
 
 OLD = SecretKey("old", b"o" * 32)
 NEW = SecretKey("new", b"n" * 32)

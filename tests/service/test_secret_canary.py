@@ -26,7 +26,8 @@ from service.local import LocalIdentity
 from service.outside.http import HttpDoor
 from service.outside.outside import Outside
 from service.outside.vault import Vault
-from service.settings import SecretKey, Settings
+from service.secret_keys import SecretKey
+from service.settings import Settings
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import Addresses, Server
 from tests.service.canary import Canary, rows

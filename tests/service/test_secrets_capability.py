@@ -13,8 +13,8 @@ from service.capabilities.secrets import SECRETS, reveal, secret_hosts
 from service.database.gateway import Database
 from service.outside.outside import Outside
 from service.outside.vault import Binding, Vault
+from service.secret_keys import SecretKey
 from service.secrets.store import SecretStore
-from service.settings import SecretKey
 from tests.postgres import someone
 from tests.service.contexts import context
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from sandbox.limits import Limits
-from service.settings import Settings, SettingsError, documented, parse_secret_keys, read_settings
+from service.secret_keys import parse_secret_keys
+from service.settings import Settings, SettingsError, documented, read_settings
 
 SHOW = """
 import json

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.outside.vault import Binding, Vault, VaultError
-from service.settings import SecretKey
+from service.secret_keys import SecretKey
 
 OLD = SecretKey("old", b"o" * 32)
 NEW = SecretKey("new", b"n" * 32)
