@@ -3,12 +3,14 @@ told to come back. What the engine still remembers passes by the line."""
 
 import asyncio
 import hashlib
+from contextlib import AsyncExitStack
 from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from sandbox.job import Checked, Engine
 from service.errors import ApiError
+from service.turns import NoTurn, Turns
 
 PLACES: Final = 4
 PLACES_OF_A_USER: Final = 2
@@ -27,9 +29,8 @@ class TooManyChecks(ApiError):
 class CheckLine:
     """A place is held until its check has ended, also when nobody waits for the answer any more."""
 
-    def __init__(self) -> None:
-        self._places = asyncio.Semaphore(PLACES)
-        self._users: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+    def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._turns = Turns(places=PLACES, places_of_a_user=PLACES_OF_A_USER, patience_seconds=patience_seconds)
         self._known: WeakValueDictionary[tuple[str, bytes], Checked] = WeakValueDictionary()
         self._checking: set[asyncio.Task[Checked]] = set()
 
@@ -38,35 +39,23 @@ class CheckLine:
         key = engine.name, hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
         if key in self._known:
             return await engine.check(source)
-        places_of_user = self._users.setdefault(user_id, asyncio.Semaphore(PLACES_OF_A_USER))
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._enter(places_of_user)
-        except TimeoutError:
-            raise TooManyChecks from None
-        task = asyncio.create_task(self._placed(engine, source, places_of_user))
+        async with AsyncExitStack() as place:
+            try:
+                await place.enter_async_context(self._turns.taken(user_id))
+            except NoTurn:
+                raise TooManyChecks from None
+            task = asyncio.create_task(_placed(engine, source, place.pop_all()))
         self._checking.add(task)
         task.add_done_callback(self._ended)
         checked = self._known[key] = await asyncio.shield(task)
         return checked
 
-    async def _enter(self, places_of_user: asyncio.Semaphore) -> None:
-        """The user's place first: who has none does not stand in the way of others."""
-        await places_of_user.acquire()
-        try:
-            await self._places.acquire()
-        except BaseException:
-            places_of_user.release()
-            raise
-
-    async def _placed(self, engine: Engine, source: str, places_of_user: asyncio.Semaphore) -> Checked:
-        try:
-            return await engine.check(source)
-        finally:
-            self._places.release()
-            places_of_user.release()
-
     def _ended(self, task: asyncio.Task[Checked]) -> None:
         self._checking.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also when the one who asked has gone
+
+
+async def _placed(engine: Engine, source: str, place: AsyncExitStack) -> Checked:
+    async with place:
+        return await engine.check(source)

@@ -29,8 +29,8 @@ from service.database.transactions import (
     connect,
     is_alive,
 )
-from service.database.turns import NoTurn, Turns
 from service.database.user_tables import Refused, Rehearsal
+from service.turns import NoTurn, Turns
 
 PLACES: Final = 4
 PATIENCE_SECONDS: Final = 3.0

@@ -17,8 +17,8 @@ from service.database.json_text import decode
 from service.database.refusals import refusal
 from service.database.statements import Bounds, Statement
 from service.database.transactions import WAIT_SECONDS, Transactions, becoming, claims_of
-from service.database.turns import NoTurn, Turns
 from service.database.user_tables import Refused, UserTables
+from service.turns import NoTurn, Turns
 
 ANSWER_BYTES: Final = 4 * 1024 * 1024
 PLACES_OF_A_USER: Final = 3

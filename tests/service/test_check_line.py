@@ -75,7 +75,7 @@ class _SlowEngine(LentEngine):
 
 
 async def test_an_abandoned_check_keeps_its_place_until_it_has_ended(local_host: LocalHost) -> None:
-    line, engine, user = CheckLine(), _SlowEngine(local_host.host.engines["restricted"]), uuid4()
+    line, engine, user = CheckLine(patience_seconds=0.2), _SlowEngine(local_host.host.engines["restricted"]), uuid4()
     for number in range(6):
         asked = asyncio.create_task(line.check(engine, str(number), user))
         await asyncio.sleep(0.01)
