@@ -515,7 +515,7 @@ async def test_a_user_who_takes_all_they_can_leaves_enough_for_others(
     world: Everything, eve: User, ada: User, what: str
 ) -> None:
     async def hang(writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(8)
 
     world.web.answers["/hang"] = hang
     for statement in SLOW_VIEW.strip().split(";"):
