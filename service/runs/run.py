@@ -26,6 +26,7 @@ from service.capabilities.plain_json import cleaned, cleaned_text
 from service.database.gateway import DatabaseUnavailable
 from service.errors import ApiError
 from service.host import Host
+from service.logs import frames_of
 from service.runs.asked import Asked
 from service.runs.children import ChildRuns, Parent, Shared
 from service.runs.inputs import fit
@@ -101,7 +102,7 @@ class _Run:
             log.error("database_unavailable", run_id=self.begun.run_id, reason=str(error))
             return self._ending("failed", "database_unavailable", "The database did not answer a call of the agent.")
         except Exception as error:
-            log.error("internal_error", run_id=self.begun.run_id, error=type(error).__name__, exc_info=error)
+            log.error("internal_error", run_id=self.begun.run_id, error=type(error).__name__, at=frames_of(error))
             return self._ending("failed", "internal_error", "The run failed because of a mistake of the host.")
 
     async def _outcome(self) -> Ending:

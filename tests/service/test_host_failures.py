@@ -175,15 +175,20 @@ async def test_a_database_that_cannot_begin_a_run_begins_none(ada: User, local_h
     ],
 )
 async def test_an_engine_that_fails_ends_the_run_and_it_is_recorded(
-    ada: User, local_host: LocalHost, fault: Exception, status: int, code: str
+    ada: User, local_host: LocalHost, fault: Exception, status: int, code: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await ada.define("greeter", GREETER)
     async with failing(local_host, ada, fault=fault) as there:
-        answer = await there.run("greeter", name="Ada")
+        answer = await there.run("greeter", name="Ada Canary")
+    printed = capsys.readouterr()
+    logged = printed.out + printed.err
+    assert code in logged
+    assert "Canary" not in logged
+    assert (code == "internal_error") != (str(fault) in logged)
     assert (answer.status_code, code_of(answer)) == (status, code)
     kept = await ada.recorded(answer.json()["run_id"])
     assert (kept["status"], kept["error"]["code"], kept["verified"]) == ("failed", code, True)
-    assert kept["input"] == {"name": "Ada"}
+    assert kept["input"] == {"name": "Ada Canary"}
     assert str(fault) not in answer.text + str(kept)
 
 
