@@ -6,7 +6,8 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import handover, http
+from benchmarks import brokered, handover, http
+from benchmarks.brokered import Brokered
 from benchmarks.handover import Handover
 from benchmarks.host import running_host
 from benchmarks.http import Pair
@@ -20,28 +21,33 @@ def main() -> int:
     where = machine()
     print("measuring the engine ...", file=sys.stderr)
     engine = uvloop.run(handover.measure(rounds=50 if quick else 1000))
+    print("measuring calls ...", file=sys.stderr)
+    calls = uvloop.run(brokered.measure(rounds=3 if quick else 30))
     print("measuring HTTP ...", file=sys.stderr)
     with running_host() as host:
         pairs = uvloop.run(http.measure(host, requests=200 if quick else 4000))
-    targets = reached(engine, pairs)
-    text = report(where, engine, pairs, targets)
+        dry = uvloop.run(http.measure_dry(host, requests=100 if quick else 1000))
+    targets = reached(engine, calls, pairs, dry)
+    text = report(where, engine, calls, [*pairs, dry], targets)
     print(text)
     if not quick:
         RESULTS.write_text(text)
     return 0 if quick or all(target.met for target in targets) else 1
 
 
-def reached(engine: Handover, pairs: list[Pair]) -> list[Target]:
+def reached(engine: Handover, calls: Brokered, pairs: list[Pair], dry: Pair) -> list[Target]:
     one = pairs[0]
     hand_over = engine.handover.p50
     return [
         Target("hand-over, of a bare fork-exit-wait", hand_over / engine.bare_fork.p50, 0.3),
         Target("hand-over, of `python -I -c pass`", hand_over / engine.python.p50, 1 / 25),
-        Target("HTTP run, of the route that only authenticates", one.run.samples.p50 / one.authenticate.samples.p50, 4),
+        Target("HTTP run, of the route that only authenticates", one.run.samples.p50 / one.against.samples.p50, 4),
+        Target("brokered call, of a bare echo over the same wire", calls.broker.p50 / calls.echo.p50, 2),
+        Target("dry run of four calls, of the live run", dry.run.samples.p50 / dry.against.samples.p50, 1),
     ]
 
 
-def report(where: str, engine: Handover, pairs: list[Pair], targets: list[Target]) -> str:
+def report(where: str, engine: Handover, calls: Brokered, pairs: list[Pair], targets: list[Target]) -> str:
     parts = [
         "# Results of `make bench`\n",
         "All figures of one page are from one run, measured in turns. Read ratios, not absolutes.\n",
@@ -55,8 +61,13 @@ def report(where: str, engine: Handover, pairs: list[Pair], targets: list[Target
         ),
         f"Bare fork-exit-wait, one after the other: {engine.bare_per_second:.0f} per second. "
         f"Start with self-test: {engine.start_ms:.0f} ms. {memory(engine)}\n",
+        "## Calls\n\nFrom one call of a guest to its next, in milliseconds: what its façade, the wire and the host "
+        "take together. The echo answers at once. The brokered call is validated, held against the manifest, answered "
+        "by its twin out of memory, and leaves an effect with its recording; `kv.get` asks Postgres besides.\n",
+        table(("what", "p50", "p99", "samples"), [samples.row() for samples in calls.samples()]),
         "## HTTP\n\nThe same agent with `GET /agents/{user_id}/hello?name=Ada`, recorded in the embedded Postgres, "
-        "against `GET /limits`, which only authenticates. Milliseconds; host and client share the machine.\n",
+        "against `GET /limits`, which only authenticates; and an agent that sets, counts, notifies and gets, dry and "
+        "live. Milliseconds; host and client share the machine.\n",
         table(("what", "p50", "p99", "per second"), [row for pair in pairs for row in http_rows(pair)]),
     ]
     return "\n".join(parts)
@@ -71,7 +82,7 @@ def memory(engine: Handover) -> str:
 
 
 def http_rows(pair: Pair) -> list[tuple[str, ...]]:
-    return [(*load.samples.row()[:3], f"{load.per_second:.0f}") for load in (pair.run, pair.authenticate)]
+    return [(*load.samples.row()[:3], f"{load.per_second:.0f}") for load in (pair.run, pair.against)]
 
 
 if __name__ == "__main__":

@@ -12,20 +12,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 AGENT: Final = "def run(name: str = 'World'):\n    return {'message': f'Hello, {name}'}\n"
+CALLER: Final = """
+def run(services, name: str = "World"):
+    services.kv.set("last", name)
+    count = services.kv.increment("count")
+    services.notify.send("Greeted", name)
+    return {"count": count, "last": services.kv.get("last")}
+"""
+"""An agent of four calls, three of which change something when they are live."""
+
 AGENTHOST: Final = Path(sys.executable).with_name("agenthost")
 START_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where it listens, a token of its demo user, and the path that runs the agent."""
+    """Where it listens, a token of its demo user, and the paths that run the agents."""
 
     address: str
     token: str
     run_path: str
+    caller_path: str
 
     @property
     def port(self) -> int:
@@ -33,15 +43,17 @@ class Host:
 
 
 @contextmanager
-def running_host() -> Iterator[Host]:
-    """The host, with the agent defined; stopped and its data removed afterwards."""
+def running_host(**settings: str) -> Iterator[Host]:
+    """The host with these variables, with the agents defined; stopped and its data removed afterwards."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": directory,
             "AGENTHOST_PORT": "0",
             "AGENTHOST_DATA_DIR": f"{directory}/data",
+            "AGENTHOST_GENERATED_AGENTS_DIR": "off",
             "AGENTHOST_LIMIT_RUNS_PER_USER": "64",
+            **settings,
         }
         said = Path(directory, "output")
         with said.open("wb") as output:
@@ -51,7 +63,9 @@ def running_host() -> Iterator[Host]:
         try:
             address = _address(said, process)
             made = subprocess.run([AGENTHOST, "token"], env=environment, capture_output=True, text=True, check=True)
-            yield Host(address, made.stdout.strip(), _defined(address, made.stdout.strip())["run_url"])
+            token = made.stdout.strip()
+            paths = [_defined(address, token, *each) for each in (("hello", AGENT), ("caller", CALLER))]
+            yield Host(address, token, *paths)
         finally:
             process.terminate()
             process.wait(timeout=30)
@@ -66,11 +80,12 @@ def _address(said: Path, process: "subprocess.Popen[bytes]") -> str:
     raise RuntimeError(f"the host did not start:\n{said.read_text()}")
 
 
-def _defined(address: str, token: str) -> Any:
+def _defined(address: str, token: str, name: str, code: str) -> str:
+    """The path that runs it."""
     request = urllib.request.Request(
         f"{address}/agents",
-        data=json.dumps({"agent_name": "hello", "agent_config": AGENT}).encode(),
+        data=json.dumps({"agent_name": name, "agent_config": code}).encode(),
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+        return str(json.load(answer)["run_url"])

@@ -1,4 +1,5 @@
-"""A run over HTTP against a route that only authenticates, with a client bare enough not to be what is measured."""
+"""A run over HTTP against a route that only authenticates, and a dry run against a live one, with a client bare enough
+not to be what is measured."""
 
 import asyncio
 import re
@@ -28,11 +29,11 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both routes, measured in turns, so that both saw the same machine."""
+    """A run and what it is held against, measured in turns, so that both saw the same machine."""
 
     in_flight: int
     run: Load
-    authenticate: Load
+    against: Load
 
 
 class Connection:
@@ -63,25 +64,35 @@ class Connection:
 
 
 async def measure(host: Host, requests: int) -> list[Pair]:
-    """Both routes at each number of requests in flight, after a warm-up that does not count."""
+    """A run against GET /limits, at each number of requests in flight."""
     pairs = []
     for in_flight in IN_FLIGHT:
-        opened = [await asyncio.open_connection("127.0.0.1", host.port) for _ in range(in_flight)]
-        connections = [Connection(reader, writer, host.token) for reader, writer in opened]
-        pair = Pair(
-            in_flight,
-            Load(f"{host.run_path}?name=Ada", Samples(f"run an agent, {in_flight} in flight")),
-            Load("/limits", Samples(f"GET /limits, {in_flight} in flight")),
-        )
-        share = max(requests // ROUNDS // in_flight, 1)
-        for path in (pair.run.path, pair.authenticate.path):
-            await asyncio.gather(*(each.repeat(path, share, Samples("warm-up")) for each in connections))
-        for _ in range(ROUNDS):
-            for load in (pair.run, pair.authenticate):
-                began = time.perf_counter()
-                await asyncio.gather(*(each.repeat(load.path, share, load.samples) for each in connections))
-                load.took_seconds += time.perf_counter() - began
-        for each in connections:
-            each.close()
+        run = Load(f"{host.run_path}?name=Ada", Samples(f"run an agent, {in_flight} in flight"))
+        pair = Pair(in_flight, run, Load("/limits", Samples(f"GET /limits, {in_flight} in flight")))
+        await _in_turns(host, pair, requests)
         pairs.append(pair)
     return pairs
+
+
+async def measure_dry(host: Host, requests: int) -> Pair:
+    """A dry run against a live one of the same agent, one in flight."""
+    dry = Load(f"{host.caller_path}?test=true", Samples("dry run of four calls"))
+    pair = Pair(1, dry, Load(host.caller_path, Samples("live run of four calls")))
+    await _in_turns(host, pair, requests)
+    return pair
+
+
+async def _in_turns(host: Host, pair: Pair, requests: int) -> None:
+    """Both loads, after a warm-up that does not count."""
+    opened = [await asyncio.open_connection("127.0.0.1", host.port) for _ in range(pair.in_flight)]
+    connections = [Connection(reader, writer, host.token) for reader, writer in opened]
+    share = max(requests // ROUNDS // pair.in_flight, 1)
+    for path in (pair.run.path, pair.against.path):
+        await asyncio.gather(*(each.repeat(path, share, Samples("warm-up")) for each in connections))
+    for _ in range(ROUNDS):
+        for load in (pair.run, pair.against):
+            began = time.perf_counter()
+            await asyncio.gather(*(each.repeat(load.path, share, load.samples) for each in connections))
+            load.took_seconds += time.perf_counter() - began
+    for each in connections:
+        each.close()
