@@ -18,20 +18,14 @@ from service.capabilities.capability import (
     denied,
 )
 from service.capabilities.manifest import AgentName, Manifest
-from service.capabilities.plain_json import fault
+from service.capabilities.plain_json import plain
 
 MAX_MESSAGE: Final = 1000
 
 
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    if reason := fault(value):
-        raise ValueError(f"is not JSON here: {reason}")
-    return value
-
-
 class Run(Arguments):
     name: AgentName
-    input: Annotated[dict[str, Any], AfterValidator(_plain)]
+    input: Annotated[dict[str, Any], AfterValidator(plain)]
 
 
 class LiveAgents:

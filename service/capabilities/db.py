@@ -19,7 +19,7 @@ from service.capabilities.capability import (
     denied,
 )
 from service.capabilities.manifest import Manifest, TableName
-from service.capabilities.plain_json import cleaned, fault
+from service.capabilities.plain_json import cleaned, plain
 from service.database.gateway import Row
 from service.database.user_tables import Refused, UserTables
 
@@ -28,14 +28,8 @@ MAX_LIMIT: Final = 100_000
 """Of rows; the operator's own limit is lower, as a rule."""
 
 
-def _plain(value: Any) -> Any:
-    if reason := fault(value):
-        raise ValueError(f"cannot be used: {reason}")
-    return value
-
-
-Values = Annotated[dict[str, Any], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(_plain)]
-Where = Annotated[dict[str, Any], Field(max_length=MAX_COLUMNS), AfterValidator(_plain)]
+Values = Annotated[dict[str, Any], Field(min_length=1, max_length=MAX_COLUMNS), AfterValidator(plain)]
+Where = Annotated[dict[str, Any], Field(max_length=MAX_COLUMNS), AfterValidator(plain)]
 SomeWhere = Annotated[Where, Field(min_length=1)]
 Columns = Annotated[list[str], Field(min_length=1, max_length=MAX_COLUMNS, fail_fast=True)]
 

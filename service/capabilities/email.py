@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from service.capabilities.capability import (
     Arguments,
@@ -20,7 +20,7 @@ from service.capabilities.capability import (
     denied,
 )
 from service.capabilities.manifest import EmailGrant, Manifest
-from service.capabilities.plain_json import fault
+from service.capabilities.plain_json import plain
 from service.outside.mail import MailError, address_of, header_fault
 from service.settings import SettingsError
 
@@ -32,8 +32,8 @@ MAX_SUBJECT_LENGTH: Final = 500
 class Send(Arguments):
     to: str | Annotated[list[str], Field(fail_fast=True)]
     subject: Annotated[str, Field(min_length=1, max_length=MAX_SUBJECT_LENGTH)]
-    text: str
-    html: str | None = None
+    text: Annotated[str, AfterValidator(plain)]
+    html: Annotated[str | None, AfterValidator(plain)] = None
 
     @field_validator("to")
     @classmethod
@@ -50,13 +50,6 @@ class Send(Arguments):
     def _is_one_line(cls, value: str) -> str:
         if reason := header_fault(value):
             raise ValueError(reason)
-        return value
-
-    @field_validator("text", "html")
-    @classmethod
-    def _is_plain(cls, value: str | None) -> str | None:
-        if reason := fault(value):
-            raise ValueError(f"cannot be sent: {reason}")
         return value
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from service.capabilities.capability import Arguments
 from service.capabilities.manifest import Method, SecretName
-from service.capabilities.plain_json import fault
+from service.capabilities.plain_json import plain
 from service.outside.http_url import HttpUrl, Scalar, parse_url, urlencoded
 
 MAX_HEADERS: Final = 50
@@ -32,12 +32,6 @@ _OURS: Final = frozenset(
     }
 )
 """Headers that say how a message travels. Two readings of one of these is how requests are smuggled."""
-
-
-def _is_plain(value: Any) -> Any:
-    if reason := fault(value):
-        raise ValueError(f"cannot be sent: {reason}")
-    return value
 
 
 def _at_most(most: int, what: str) -> BeforeValidator:
@@ -94,10 +88,10 @@ class Request(Arguments):
 
     method: Annotated[Method, BeforeValidator(_upper)]
     url: Annotated[str, AfterValidator(_url)]
-    params: Annotated[Fields | None, AfterValidator(_is_plain)] = None
+    params: Annotated[Fields | None, AfterValidator(plain)] = None
     headers: Headers | None = None
-    json_value: Annotated[Any, Field(alias="json"), AfterValidator(_is_plain)] = None
-    data: Annotated[str | Fields | None, AfterValidator(_is_plain)] = None
+    json_value: Annotated[Any, Field(alias="json"), AfterValidator(plain)] = None
+    data: Annotated[str | Fields | None, AfterValidator(plain)] = None
     timeout: Annotated[int | float, Field(gt=0, le=MAX_TIMEOUT_SECONDS)] | None = None
 
     @model_validator(mode="after")

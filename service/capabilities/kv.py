@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 from service.capabilities.capability import Arguments, Capability, DryContext, GuestError, LiveContext, RunContext
-from service.capabilities.plain_json import canonical, fault
+from service.capabilities.plain_json import canonical, plain
 
 MAX_KEY_BYTES: Final = 512
 MAX_TTL_SECONDS: Final = 10 * 365 * 86_400
@@ -23,16 +23,10 @@ _EXACT: Final = Context(prec=1200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 Seconds = Annotated[int | float, Field(gt=0, le=MAX_TTL_SECONDS)]
 
 
-def _plain(value: Any) -> Any:
-    if reason := fault(value):
-        raise ValueError(f"cannot be kept: {reason}")
-    return value
-
-
 def _kept(value: Any) -> Any:
     """A value that `jsonb` keeps; its numbers end at 1e308."""
-    if _largest(_plain(value)).bit_length() > 1023:
-        raise ValueError("cannot be kept: a number in it is too large")
+    if _largest(plain(value)).bit_length() > 1023:
+        raise ValueError("cannot be used: a number in it is too large")
     return value
 
 
@@ -44,7 +38,7 @@ def _largest(value: Any) -> int:
 
 
 def _key(key: str) -> str:
-    if len(_plain(key).encode()) > MAX_KEY_BYTES:
+    if len(plain(key).encode()) > MAX_KEY_BYTES:
         raise ValueError(f"has more than {MAX_KEY_BYTES} bytes")
     if "\U0010ffff" in key:
         raise ValueError("may not contain U+10FFFF")

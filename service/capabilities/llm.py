@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from service.capabilities.capability import (
     Answer,
@@ -21,7 +21,7 @@ from service.capabilities.capability import (
 )
 from service.capabilities.day_tokens import DayIsOver, DayTokens
 from service.capabilities.json_schema import example, misfit, require_schema
-from service.capabilities.plain_json import canonical, cleaned_text, fault
+from service.capabilities.plain_json import canonical, cleaned_text, fault, plain
 from service.outside.model_question import Completion, ModelError, Question, Tokens, estimated_tokens, worst
 
 DEFAULT_MAX_TOKENS: Final = 2048
@@ -31,27 +31,21 @@ SECONDS_TO_ANSWER: Final = 0.25
 """A call ends so long before its run, for the agent to hear of it."""
 
 
+def _understood(schema: dict[str, Any]) -> dict[str, Any]:
+    require_schema(plain(schema))
+    return schema
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(_understood)]
+
+
 class Complete(Arguments):
-    prompt: Annotated[str, Field(min_length=1)]
-    system: str | None = None
+    prompt: Annotated[str, Field(min_length=1), AfterValidator(plain)]
+    system: Annotated[str | None, AfterValidator(plain)] = None
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")] | None = None
     temperature: Annotated[int | float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-
-    @field_validator("prompt", "system", "schema_")
-    @classmethod
-    def _is_plain(cls, value: Any) -> Any:
-        if reason := fault(value):
-            raise ValueError(f"cannot be sent: {reason}")
-        return value
-
-    @field_validator("schema_")
-    @classmethod
-    def _is_understood(cls, value: Any) -> Any:
-        if value is not None:
-            require_schema(value)
-        return value
+    schema_: Annotated[Schema | None, Field(alias="schema")] = None
 
     def question(self, *, model: str, max_tokens: int) -> Question:
         return Question(

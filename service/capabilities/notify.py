@@ -3,10 +3,10 @@
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from service.capabilities.capability import Arguments, Capability, DryContext, LiveContext
-from service.capabilities.plain_json import canonical, fault
+from service.capabilities.plain_json import canonical, plain
 
 MAX_TITLE_LENGTH: Final = 200
 MAX_CONTENT_LENGTH: Final = 10_000
@@ -14,26 +14,21 @@ MAX_ACTIONS: Final = 10
 MAX_ACTIONS_BYTES: Final = 8 * 1024
 
 
+def _small(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(canonical(plain(actions))) > MAX_ACTIONS_BYTES:
+        raise ValueError(f"has more than {MAX_ACTIONS_BYTES} bytes as JSON")
+    return actions
+
+
+Actions = Annotated[list[dict[str, Any]], Field(max_length=MAX_ACTIONS, fail_fast=True), AfterValidator(_small)]
+
+
 class Send(Arguments):
-    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_LENGTH)]
-    content: Annotated[str, Field(max_length=MAX_CONTENT_LENGTH)] = ""
+    title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE_LENGTH), AfterValidator(plain)]
+    content: Annotated[str, Field(max_length=MAX_CONTENT_LENGTH), AfterValidator(plain)] = ""
     type: Literal["info", "success", "warning", "error"] = "info"
     priority: Literal["low", "normal", "high", "urgent"] = "normal"
-    actions: Annotated[list[dict[str, Any]], Field(max_length=MAX_ACTIONS, fail_fast=True)] | None = None
-
-    @field_validator("title", "content", "actions")
-    @classmethod
-    def _is_plain(cls, value: Any) -> Any:
-        if reason := fault(value):
-            raise ValueError(f"cannot be kept: {reason}")
-        return value
-
-    @field_validator("actions")
-    @classmethod
-    def _is_small(cls, value: Any) -> Any:
-        if value is not None and len(canonical(value)) > MAX_ACTIONS_BYTES:
-            raise ValueError(f"has more than {MAX_ACTIONS_BYTES} bytes as JSON")
-        return value
+    actions: Actions | None = None
 
 
 class LiveNotify:

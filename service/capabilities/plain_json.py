@@ -40,6 +40,13 @@ def fault(value: Any) -> str | None:
     return f"it is nested more than {MAX_DEPTH} deep"
 
 
+def plain[Value](value: Value) -> Value:
+    """`value`, as it is. Raises ValueError when it is not JSON as this host keeps it."""
+    if reason := fault(value):
+        raise ValueError(f"cannot be used: {reason}")
+    return value
+
+
 def cleaned(value: Any) -> Any:
     """`value` with every part that JSON here cannot hold replaced: characters by U+FFFD, the rest by null."""
     return value if fault(value) is None else _cleaned(value, 0)
