@@ -22,7 +22,7 @@ _ADDRESS: Final = re.compile(
 )
 _TABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _AGENT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_SECRET: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+SECRET_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
 
 
 def _spelled(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
@@ -43,7 +43,7 @@ BoundHost = Annotated[
 AddressPattern = Annotated[str, _spelled(_ADDRESS, '"me", an address, or *@example.com')]
 TableName = Annotated[str, _spelled(_TABLE, "a plain name of a table")]
 AgentName = Annotated[str, _spelled(_AGENT, "the name of an agent")]
-SecretName = Annotated[str, _spelled(_SECRET, "the name of a secret: capitals, digits and _")]
+SecretName = Annotated[str, _spelled(SECRET_NAME, "the name of a secret: capitals, digits and _")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Verb = Literal["select", "insert", "update", "delete"]
 

@@ -1,19 +1,17 @@
 """Secrets as rows, always read and written as the caller. Values are sealed before they come here."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from service.auth import Caller
+from service.capabilities.manifest import SECRET_NAME
 from service.capabilities.plain_json import cleaned_text
 from service.database.gateway import Database, Row
 from service.errors import ApiError
 from service.outside.vault import Binding
-from service.secrets.models import NAME_PATTERN
 
 SUMMARY_COLUMNS: Final = ("name", "hosts", "created_at", "updated_at")
-_NAME: Final = re.compile(NAME_PATTERN.strip("^$"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +78,6 @@ class SecretStore:
 
     async def delete(self, name: str) -> None:
         """Raises ApiError `secret_not_found`, also for what could not be a name."""
-        known = _NAME.fullmatch(name) is not None
+        known = SECRET_NAME.fullmatch(name) is not None
         if not known or not await self.database.delete(self.caller, "user_secrets", where={"name": name}):
             raise ApiError("secret_not_found", f"You have no secret named {cleaned_text(name)[:80]!r}.")

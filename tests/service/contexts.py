@@ -13,7 +13,14 @@ from service.capabilities.manifest import Manifest
 from service.capabilities.registry import standard_registry
 from service.database.gateway import Database
 from service.outside.outside import Outside
+from service.outside.vault import Vault
+from service.secret_keys import SecretKey
 from service.settings import Settings
+
+
+def outside_with(**parts: Any) -> Outside:
+    """The ways out of a host that has these parts, and a vault."""
+    return Outside(**{"vault": Vault([SecretKey("k", b"k" * 32)])} | parts)
 
 
 def context(
@@ -46,7 +53,7 @@ def context(
     } | given
     if test:
         return DryContext(**common, fixtures=Fixtures.model_validate(fixtures or {}))
-    return LiveContext(**common, database=database, outside=outside or Outside())
+    return LiveContext(**common, database=database, outside=outside or outside_with())
 
 
 def broker(caller: Caller, database: Database, *, registry: Any = None, proposed: Any = None, **given: Any) -> Broker:

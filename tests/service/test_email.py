@@ -16,10 +16,9 @@ from service.capabilities.email import ceiling_of, email_service
 from service.capabilities.registry import Registry
 from service.local import LocalIdentity
 from service.outside.mail import Mail
-from service.outside.outside import Outside
 from service.settings import Settings, SettingsError
 from tests.service.conftest import LocalHost, User
-from tests.service.contexts import broker
+from tests.service.contexts import broker, outside_with
 from tests.service.mail_server import ENCODED, MailServer, mail_server
 from tests.service.served import AbsentDatabase, served
 
@@ -335,7 +334,7 @@ async def test_without_a_mail_server_live_calls_fail_and_dry_runs_go_on(ada: Use
 
 async def test_the_operators_ceiling_is_the_owner_alone_when_nothing_is_set(ada: User, local_host: LocalHost) -> None:
     async with mail_server() as server:
-        outside = Outside(mail=Mail(f"smtp://{ENCODED}@127.0.0.1:{server.port}"))
+        outside = outside_with(mail=Mail(f"smtp://{ENCODED}@127.0.0.1:{server.port}"))
         caller = Caller(ada.user_id, {"email": OWNER}, ada.caller.token, ada.caller.expires_at)
         asking = broker(
             caller,

@@ -38,7 +38,7 @@ from tests.database.runs import STANDARD, begin
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import someone
 from tests.service.conftest import LocalHost, User
-from tests.service.contexts import broker
+from tests.service.contexts import broker, outside_with
 from tests.service.served import AbsentDatabase, served
 
 API: Final = "api.example.com"
@@ -632,7 +632,7 @@ async def test_a_call_ends_with_the_shortest_of_its_limits(asked: float | None, 
             someone(),
             AbsentDatabase(),
             manifest={"http": {"hosts": [f"{API}:{server.port}"], "schemes": ["http"]}},
-            outside=Outside(http=door),
+            outside=outside_with(http=door),
             limits=Settings(limit_http_seconds=1.0),
             budget=Budget(deadline=time.monotonic() + left, max_effects=10),
         )

@@ -20,13 +20,12 @@ from service.capabilities.registry import Registry
 from service.database.gateway import Database
 from service.local import LocalIdentity
 from service.outside.model import Model
-from service.outside.outside import Outside
 from service.settings import Settings
 from tests.database.runs import STANDARD, begin
 from tests.peers.aimock import Aimock
 from tests.postgres import someone
 from tests.service.conftest import LocalHost, User
-from tests.service.contexts import context
+from tests.service.contexts import context, outside_with
 from tests.service.scripted_provider import HANGS, READY, Scripted, answer, said, scripted
 from tests.service.served import served
 
@@ -216,7 +215,7 @@ def broker(
     caller: Caller, database: Database, *, model: Model | None = None, test: bool = False, **given: Any
 ) -> Broker:
     given = {"manifest": {"llm": {}}} | given
-    return Broker(Registry([LLM]), context(caller, database, test=test, outside=Outside(model=model), **given))
+    return Broker(Registry([LLM]), context(caller, database, test=test, outside=outside_with(model=model), **given))
 
 
 async def completed(answering: Broker, prompt: str = "x" * 40, **args: Any) -> Any:
