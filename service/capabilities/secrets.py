@@ -18,7 +18,7 @@ from service.capabilities.capability import (
 )
 from service.capabilities.manifest import Manifest, SecretName
 from service.outside.vault import VaultError
-from service.secrets.store import StoredSecret
+from service.secrets.store import SUMMARY_COLUMNS, StoredSecret
 
 
 class Ref(Arguments):
@@ -44,7 +44,7 @@ def require_secret(manifest: Manifest, name: str) -> None:
 
 async def secret_hosts(context: RunContext, name: str) -> tuple[str, ...]:
     """Where the owner's secret may be sent. Raises GuestError when there is no such secret."""
-    return (await _stored(context, name)).hosts
+    return (await _stored(context, name, columns=list(SUMMARY_COLUMNS))).hosts
 
 
 async def reveal(context: LiveContext, name: str) -> Revealed:
@@ -68,8 +68,8 @@ async def reveal(context: LiveContext, name: str) -> Revealed:
     return Revealed(value=value, hosts=secret.hosts)
 
 
-async def _stored(context: RunContext, name: str) -> StoredSecret:
-    rows = await context.reads.select("user_secrets", where={"name": name})
+async def _stored(context: RunContext, name: str, *, columns: list[str] | None = None) -> StoredSecret:
+    rows = await context.reads.select("user_secrets", columns=columns, where={"name": name})
     if not rows:
         raise GuestError("ServiceError", f"there is no secret {name}: PUT /secrets/{name}")
     return StoredSecret.from_row(rows[0])
