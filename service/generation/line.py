@@ -17,11 +17,16 @@ class DraftLine:
     """Whoever is inside `place` has one; it is waited for without an end: generations have deadlines of their own."""
 
     def __init__(self) -> None:
+        self.waiting_or_in = 0
         self._places = asyncio.Semaphore(PLACES)
         self._users: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def place(self, user_id: UUID) -> AsyncIterator[None]:
         own = self._users.setdefault(user_id, asyncio.Lock())
-        async with own, self._places:
-            yield
+        self.waiting_or_in += 1
+        try:
+            async with own, self._places:
+                yield
+        finally:
+            self.waiting_or_in -= 1

@@ -12,6 +12,11 @@ from sandbox.limits import Limits
 from service.agents import contract
 
 EXAMPLE: Final = '''\
+# /// agent
+# [[fixtures.http]]
+# url = "https://api.example.com/projects/*"
+# json = { questions = [{ id = 7, title = "How do I begin?", answers = 0 }] }
+# ///
 """Tells the owner of new questions about a project that nobody has answered."""
 
 from typing import Literal
@@ -64,15 +69,22 @@ Write ordinary, plain Python 3.12:
 - `services`, `input` (the whole input as a dict) and `test` (whether this is a dry run) are given by the host when the
   function has parameters of these names. Every other parameter is a typed input of the agent. {annotations}
   Give sensible defaults to what need not be said.
-- Begin with a docstring that says in a sentence what the agent does. Do not write a `# /// agent` block; keep it as
-  it is if the code that you change has one.
+- Begin with a docstring that says in a sentence what the agent does.
 - Return a JSON value: dicts, lists, text, numbers, booleans, None. `print` is the agent's log.
 - Do what the description asks, in live and in dry runs alike; do not branch on the dry run. Do not pretend: what cannot
   be done with these services is left out, and said in the summary.
 - Its first run is a dry run with your example input: `http` answers 200 with an empty JSON object, `llm` with made-up
   text or with an object that fits the schema, `db` has no rows, `kv` nothing, other agents return {{}}. The agent has
   to do with that without an error, and so with answers that lack what it looks for.
-- Write hosts, tables, agents and secrets literally in the code, so that their owner sees what will be used.
+- Above the docstring may stand one block of TOML in comments, from `# /// agent` to `# ///`, as in the example.
+  `[[fixtures.http]]` (method, url, status, json or text; a url that ends in * is a prefix) and `[[fixtures.llm]]`
+  (contains, answer) are answers for dry runs: give them where empty answers would show little.
+- What an agent may use is read off its code: write hosts, tables, agents and secrets literally there. E-mail goes to
+  "me" alone. Only where an agent needs more does the block say all of what it may use: `[capabilities.email]` with
+  `to = ["ada@example.com"]`, `[capabilities.http]` with `hosts`, `methods` and `schemes`, `[capabilities.db]` with
+  `tables = {{ leads = ["select"] }}`, `[capabilities.agents]` and `[capabilities.secrets]` with `names`,
+  `[capabilities.kv]`, `[capabilities.llm]` and `[capabilities.notify]` with nothing. Its owner has to accept what
+  reaches others.
 - Let errors be raised, or catch exactly those that the agent can do something about. Calls raise TypeError and
   ValueError for wrong arguments, services.ServiceError when the service could not do it, and
   services.CapabilityDenied when the owner has not allowed it.

@@ -16,7 +16,6 @@ from service.auth import Caller
 from service.capabilities.broker import Broker
 from service.capabilities.capability import Budget, ChildEnd, DryContext, Reads
 from service.capabilities.effects import Effect
-from service.capabilities.fixtures import Fixtures
 from service.database.gateway import Row, Where
 from service.host import Host
 
@@ -60,9 +59,9 @@ async def rehearse(host: Host, caller: Caller, definition: Definition, value: Ma
             manifest=definition.manifest,
             budget=Budget(deadline=time.monotonic() + limits.wall_seconds, max_effects=limits.effects),
             at_end=at_end,
-            reads=_NoRows(host.database, caller, definition),
+            reads=_NoRows(definition),
             run_child=_made_up_child,
-            fixtures=Fixtures(),
+            fixtures=definition.fixtures,
             rehearsal=_NoTables(),
         )
         broker = Broker(host.capabilities, context, proposed=definition.proposed)
@@ -75,11 +74,11 @@ def _pretended(effect: Effect) -> Effect:
     return replace(effect, performed=False, source="simulated") if effect.performed else effect
 
 
-@dataclass(frozen=True, slots=True)
 class _NoRows(Reads):
-    """Nothing is there but the secrets that the code names: those its owner can make later."""
+    """Nothing is there but the secrets that the code names: those its owner can make later. There is no database."""
 
-    definition: Definition
+    def __init__(self, definition: Definition) -> None:
+        self._definition = definition
 
     async def select(
         self,
@@ -92,7 +91,7 @@ class _NoRows(Reads):
     ) -> list[Row]:
         if table != "user_secrets" or not where:
             return []
-        asked_for = self.definition.manifest.extended_by(self.definition.proposed)
+        asked_for = self._definition.manifest.extended_by(self._definition.proposed)
         hosts = asked_for.http.hosts if asked_for.http else []
         return [{"name": where["name"], "hosts": hosts, "created_at": "", "updated_at": ""}]
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+Told = bytes | Sequence[bytes]
 
 HANGS = b""
 """Instead of an answer: none."""
@@ -36,14 +38,16 @@ class Scripted:
     url: str
     requests: list[bytes] = field(default_factory=list)
     """The head of each."""
+    bodies: list[bytes] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Somebody waits for an answer that does not come; and has gone."""
 
 
 @asynccontextmanager
-async def scripted(*answers: bytes | Sequence[bytes]) -> AsyncIterator[Scripted]:
-    """The provider; past the last answer it hangs. An answer of several parts is sent in them."""
+async def scripted(*answers: Told | Callable[[], Awaitable[Told]]) -> AsyncIterator[Scripted]:
+    """The provider; past the last answer it hangs. An answer of several parts is sent in them, one that is a function
+    is made when it is asked for."""
     provider = Scripted("")
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,10 +56,11 @@ async def scripted(*answers: bytes | Sequence[bytes]) -> AsyncIterator[Scripted]
             length = next(
                 int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
             )
-            await reader.readexactly(length)
+            provider.bodies.append(await reader.readexactly(length))
             provider.requests.append(head)
             number = len(provider.requests) - 1
-            told = answers[number] if number < len(answers) else HANGS
+            given = answers[number] if number < len(answers) else HANGS
+            told = await given() if callable(given) else given
             if told == HANGS:
                 provider.hanging.set()
                 await reader.read()
