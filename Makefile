@@ -1,6 +1,6 @@
 # Everything runs from .venv, which scripts/prepare.sh makes on first use and keeps in step with requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help environment peers run test check bench clean
+.PHONY: help environment peers run test check bench eval clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+: .*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -25,6 +25,9 @@ check: environment ## lint, formatting, types, and which part may import which
 
 bench: environment ## measure, and write benchmarks/RESULTS.md
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+eval: environment ## have the configured model write agents, judge them, and write benchmarks/EVAL.md
+	@.venv/bin/python -m benchmarks.evaluation $(ARGS)
 
 clean: ## remove the environment and the caches, never the data (.agenthost)
 	rm -rf .venv .uv tests/peers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
