@@ -57,6 +57,10 @@ class Answer:
     source: Source
 
 
+SECONDS_TO_ANSWER: Final = 0.25
+"""A call that waits for the world ends so long before its run, for the agent to hear of it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Budget:
     """What a run and its child runs may use together, and have used. `deadline` is on the clock of time.monotonic."""
@@ -76,6 +80,15 @@ class Budget:
 
     def remaining_seconds(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def call_deadline(self) -> float:
+        """When a call has to end; on the clock of `deadline`."""
+        return self.deadline - SECONDS_TO_ANSWER
+
+    def call_seconds(self) -> float:
+        """How long a call may take that begins now."""
+        return max(0.0, self.call_deadline - time.monotonic())
 
 
 READING_FUNCTIONS: Final = frozenset({"kv_get", "kv_list"})

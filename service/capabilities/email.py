@@ -73,7 +73,7 @@ class LiveEmail:
                 subject=arguments.subject,
                 text=arguments.text,
                 html=arguments.html,
-                seconds=self._run.budget.remaining_seconds(),
+                seconds=self._run.budget.call_seconds(),
             )
         except MailError as error:
             raise GuestError("ServiceError", f"email.send: {error}", performed=error.maybe_sent) from None

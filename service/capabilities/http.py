@@ -65,7 +65,7 @@ class LiveHttp:
             answer = await door.request(
                 request,
                 account=str(self._run.caller.user_id),
-                seconds=min(seconds, self._run.budget.remaining_seconds()),
+                seconds=min(seconds, self._run.budget.call_seconds()),
                 most_bytes=limits.limit_http_response_bytes,
                 permit=self._permit,
             )

@@ -27,8 +27,6 @@ from service.outside.model_question import Completion, ModelError, Question, Tok
 DEFAULT_MAX_TOKENS: Final = 2048
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 MADE_UP: Final = "This answer is made up: no model was asked."
-SECONDS_TO_ANSWER: Final = 0.25
-"""A call ends so long before its run, for the agent to hear of it."""
 
 
 def _understood(schema: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +76,7 @@ class LiveLlm:
         question = arguments.question(model=model.default_model, max_tokens=room.max_tokens)
         spent = worst(question)  # unless told otherwise: also of a call that is cut off
         try:
-            completion = await model.complete(question, deadline=self._run.budget.deadline - SECONDS_TO_ANSWER)
+            completion = await model.complete(question, deadline=self._run.budget.call_deadline)
             spent = completion.tokens
         except ModelError as error:
             spent = error.spent

@@ -315,9 +315,10 @@ async def test_a_mail_server_that_hangs_is_waited_for_no_longer_than_the_run(own
         "mailer", program("send('me', 'S', 'T')"), capabilities={"email": {}}, limits={"wall_seconds": 0.5}
     )
     answer = await owner.run("mailer")
-    assert answer.json()["run_status"] == "timed_out"
     [effect] = answer.json()["effects"]
     assert (effect["granted"], effect["service"]) == (True, "email")
+    assert re.search("did not answer in time|cut off", effect["result"]["error"]["message"])  # by the run, if it is slow
+    assert answer.json()["usage"]["wall_ms"] < 5000
     assert not mail.accepted
 
 
