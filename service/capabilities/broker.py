@@ -170,15 +170,16 @@ class Broker:
         call, reply = made.call, made.reply
         ended = time.monotonic()
         answer = {"result": reply.result} if reply.error is None else {"error": dict(reply.error)}
+        shown_args, shown_result = self._shown(dict(call.args), reply.result if reply.error is None else answer)
         effect = Effect(
             seq=len(self.effects) + 1,
             service=name_shown(call.service),
             action=name_shown(call.action),
-            args=self._shown(dict(call.args)),
+            args=shown_args,
             granted=made.granted,
             performed=made.performed,
             source=made.source,
-            result=self._shown(reply.result if reply.error is None else answer),
+            result=shown_result,
             at_ms=round((made.began - self._started) * 1000, 3),
             took_ms=round((ended - made.began) * 1000, 3),
             call_hash=made.hash or call_hash(call.service, call.action, cleaned(dict(call.args))),
@@ -188,11 +189,11 @@ class Broker:
         if self._on_effect is not None:
             self._on_effect(effect)
 
-    def _shown(self, value: Any) -> Any:
-        """The value in short, while all that is shown of the run fits its limit."""
-        short = shortened(value)
+    def _shown(self, *values: Any) -> tuple[Any, ...]:
+        """The values in short, while all that is shown of the run fits its limit."""
+        short = tuple(map(shortened, values))
         self._shown_bytes += len(canonical(short))
-        return short if self._shown_bytes <= SHOWN_BYTES else NOT_SHOWN
+        return short if self._shown_bytes <= SHOWN_BYTES else (NOT_SHOWN,) * len(short)
 
     def _recording(self, answer: Mapping[str, Any]) -> Any:
         """The whole answer, while the run's recordings fit their limit; None from the first that does not."""

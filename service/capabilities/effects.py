@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Final, Literal, get_args
 
 from service.capabilities.plain_json import canonical, cleaned, cleaned_text
@@ -84,6 +86,7 @@ def call_hash(service: str, action: str, args: Mapping[str, Any]) -> str:
     return sha256(canonical([service, action, args])).hexdigest()
 
 
+@lru_cache(maxsize=256)
 def name_shown(name: str) -> str:
     """A service or action as a guest named it, fit for a row."""
     return cleaned_text(name).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
@@ -97,15 +100,15 @@ class _Room:
     characters: int = MAX_CHARACTERS
 
     def text(self, text: str) -> str:
-        kept = text[: min(MAX_TEXT, self.characters)]
+        kept = cleaned_text(text[: min(MAX_TEXT, self.characters)])
         self.characters -= len(kept)
-        return text if len(kept) == len(text) else f"{kept}… ({len(text)} characters)"
+        return kept if len(kept) == len(text) else f"{kept}… ({len(text)} characters)"
 
 
 def shortened(value: Any) -> Any:
-    """`value` cut to what is worth showing: long texts, many items, deep nesting; a cut says how much there was. It is
-    made plain afterwards: a call may hold megabytes."""
-    return cleaned(_shortened(value, MAX_NESTING, _Room()))
+    """`value` cut to what is worth showing: long texts, many items, deep nesting; a cut says how much there was. What
+    is kept is made plain; what is not is never looked at, since a call may hold megabytes."""
+    return _shortened(value, MAX_NESTING, _Room())
 
 
 def _shortened(value: Any, nesting: int, room: _Room) -> Any:
@@ -115,12 +118,12 @@ def _shortened(value: Any, nesting: int, room: _Room) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > MAX_SHOWN_BITS:
         return f"… (a number of {value.bit_length()} bits)"
     if not isinstance(value, dict | list):
-        return value
+        return cleaned(value)
     if value and (nesting == 0 or room.parts <= 0):
         return f"… ({len(value)} items)"
     short: list[Any] = []
     fields: dict[str, Any] = {}
-    for item in list(value)[:MAX_ITEMS]:
+    for item in islice(value, MAX_ITEMS):
         if room.parts <= 0:
             break
         if isinstance(value, dict):

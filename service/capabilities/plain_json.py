@@ -12,16 +12,19 @@ MAX_DEPTH: Final = 64
 MAX_INTEGER_BITS: Final = 12_000
 """Python and Postgres read integers of some 4,000 digits; more may come back as something else."""
 REPLACEMENT: Final = "\ufffd"
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def canonical(value: Any) -> bytes:
     """The one spelling of a JSON value: sorted keys, no spaces, ASCII. Raises ValueError for NaN and infinities."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def fault(value: Any) -> str | None:
     """Why `value` is not JSON as this host keeps it, or None. Never recurses: the value may be hostile."""
-    level = [value]
+    if not isinstance(value, dict | list):
+        return _scalar_fault(value)
+    level: list[Any] = [value]
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for item in level:
@@ -64,7 +67,8 @@ def _scalar_fault(value: Any) -> str | None:
         if "\0" in value:
             return "a text in it contains U+0000"
         try:
-            value.encode()
+            if not value.isascii():
+                value.encode()
         except UnicodeEncodeError:
             return "a text in it contains half a surrogate pair"
         return None
