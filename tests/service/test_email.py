@@ -317,7 +317,8 @@ async def test_a_mail_server_that_hangs_is_waited_for_no_longer_than_the_run(own
     answer = await owner.run("mailer")
     [effect] = answer.json()["effects"]
     assert (effect["granted"], effect["service"]) == (True, "email")
-    assert re.search("did not answer in time|cut off", effect["result"]["error"]["message"])  # by the run, if it is slow
+    # Cut off by the run, where this machine is slow.
+    assert re.search("did not answer in time|cut off", effect["result"]["error"]["message"])
     assert answer.json()["usage"]["wall_ms"] < 5000
     assert not mail.accepted
 
