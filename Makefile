@@ -1,5 +1,6 @@
 # Everything runs from .venv, which scripts/prepare.sh makes on first use and keeps in step with requirements.lock.
 .DEFAULT_GOAL := help
+JOBS ?= auto
 .PHONY: help environment peers run test check bench eval clean
 
 help: ## list the targets
@@ -14,8 +15,8 @@ peers:
 run: environment ## start the host, on http://127.0.0.1:8000 unless AGENTHOST_PORT says otherwise
 	@exec .venv/bin/agenthost up $(ARGS)
 
-test: environment peers ## run the tests; ARGS="-k name" picks some
-	@.venv/bin/python -m pytest $(ARGS)
+test: environment peers ## run the tests; ARGS="-k name" picks some, JOBS=0 runs them one by one
+	@.venv/bin/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: environment ## lint, formatting, types, and which part may import which
 	.venv/bin/ruff check .

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import psycopg
@@ -121,18 +122,20 @@ def someone(user_id: UUID | None = None, **claims: object) -> Caller:
 
 
 @pytest.fixture(scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+async def postgres() -> AsyncIterator[Server]:
     if GIVEN:
         password = uuid4().hex
         await migrate(GIVEN, serving_password=password)
         yield Server(Addresses(GIVEN, f"postgresql://agenthost_api:{password}@{GIVEN.partition('@')[2]}"))
         return
-    data_dir = tmp_path_factory.mktemp("postgres")
-    embedded = EmbeddedPostgres(data_dir)
-    connections = await embedded.start()
-    await migrate(connections.owner_dsn, serving_password=connections.serving_password)
-    yield Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)
-    await embedded.stop()
+    # A short path: that of a socket is bounded, and other processes are given this one.
+    with TemporaryDirectory(prefix="ah") as directory:
+        data_dir = Path(directory)
+        embedded = EmbeddedPostgres(data_dir)
+        connections = await embedded.start()
+        await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+        yield Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)
+        await embedded.stop()
 
 
 @pytest.fixture
