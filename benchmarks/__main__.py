@@ -26,7 +26,7 @@ def main() -> int:
     print("measuring HTTP ...", file=sys.stderr)
     with running_host() as host:
         pairs = uvloop.run(http.measure(host, requests=200 if quick else 4000))
-        dry = uvloop.run(http.measure_dry(host, requests=100 if quick else 1000))
+        dry = uvloop.run(http.measure_dry(host, requests=100 if quick else 400))
     targets = reached(engine, calls, pairs, dry)
     text = report(where, engine, calls, [*pairs, dry], targets)
     print(text)

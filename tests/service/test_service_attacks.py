@@ -358,6 +358,18 @@ return [answer.text, answer.headers]
     assert (MASK in told) is masked
 
 
+async def test_a_secret_that_can_be_guessed_is_told_by_its_mask(world: Everything, eve: User) -> None:
+    """An agent that may send a secret can try every value of four digits in one answer: the mask is where it is. What
+    nobody can guess, such as a provider's key, is not told so."""
+    await world.keep_secret(eve, "4711")
+    world.web.answers["/guesses"] = text(" ".join(f"{number:04}" for number in range(10_000)))
+    body = """
+services.http.get("API/", headers={"X": services.secrets.ref("KEY")})
+return services.http.get("API/guesses").text.split().index("[secret]")
+"""
+    assert await output(world, eve, body) == 4711
+
+
 def test_short_secrets_do_not_make_a_small_answer_a_huge_one() -> None:
     short = ["s", "e", "c", "r", "t", "[", "]", "se", "ec", "cr", "re", "et", "[s", "t]", "sec", "ret", "secr"]
     assert len(Mask(short).text("s" * 1000)) == len(MASK) * 1000
