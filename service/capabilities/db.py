@@ -119,7 +119,7 @@ class DryDb(_Db):
         super().__init__(context.rehearsal)
 
 
-def permitted(manifest: Manifest, action: str, arguments: Any, context: RunContext) -> None:
+def _permit(manifest: Manifest, action: str, arguments: Any, context: RunContext) -> None:
     """The table and the verb stand in the grant."""
     table = arguments.table
     verbs = [] if manifest.db is None else manifest.db.tables.get(table, [])
@@ -136,6 +136,6 @@ DB: Final = Capability(
     arguments={"select": Select, "insert": Insert, "update": Update, "delete": Delete},
     live=LiveDb,
     dry_run=DryDb,
-    permit=permitted,
+    permit=_permit,
     reads=frozenset({"select"}),
 )

@@ -64,7 +64,7 @@ class LiveEmail:
         mail = self._run.outside.mail
         if mail is None:
             raise GuestError("ServiceError", "email.send: this host has no mail server; its operator may set SMTP_URL")
-        to = recipients(self._run, arguments)
+        to = _recipients(self._run, arguments)
         self._allowance.take(arguments, len(to))
         await self._take_of_the_day(len(to))
         try:
@@ -97,7 +97,7 @@ class DryEmail:
         self._allowance = _Allowance(context)
 
     async def send(self, arguments: Send) -> Any:
-        self._allowance.take(arguments, len(recipients(self._run, arguments)))
+        self._allowance.take(arguments, len(_recipients(self._run, arguments)))
         return {"message_id": f"<{uuid4()}@agenthost.invalid>"}
 
 
@@ -127,14 +127,14 @@ class _Allowance:
         budget.recipients += number
 
 
-def recipients(run: RunContext, arguments: Send) -> list[str]:
+def _recipients(run: RunContext, arguments: Send) -> list[str]:
     """The addresses written to, each once."""
-    own = own_address(run)
+    own = _own_address(run)
     resolved = (own if each == ME else address_of(each) for each in _listed(arguments.to))
     return list(dict.fromkeys(address for address in resolved if address is not None))
 
 
-def own_address(run: RunContext) -> str | None:
+def _own_address(run: RunContext) -> str | None:
     """The confirmed address of the agent's owner, if the token has one that can be written to."""
     try:
         return address_of(run.caller.email or "")
@@ -142,7 +142,7 @@ def own_address(run: RunContext) -> str | None:
         return None
 
 
-def matches(address: str, patterns: Iterable[str], own: str | None) -> bool:
+def _matches(address: str, patterns: Iterable[str], own: str | None) -> bool:
     """Whether one of the patterns - "me", an address, *@domain - is this address. Letters of a domain have no case."""
     local, _, domain = address.rpartition("@")
     for pattern in patterns:
@@ -157,21 +157,21 @@ def matches(address: str, patterns: Iterable[str], own: str | None) -> bool:
 
 def _permit(ceiling: Sequence[str], manifest: Manifest, action: str, arguments: Send, context: RunContext) -> None:
     """Every recipient must be the manifest's, and the operator's: the owner's own address, or one of `ceiling`."""
-    own = own_address(context)
+    own = _own_address(context)
     for each in _listed(arguments.to):
         if each == ME and own is None:
             raise GuestError(
                 "ServiceError", 'email.send: "me" is nobody, since your token carries no confirmed e-mail address'
             )
     grant = manifest.email or EmailGrant(to=[])
-    for address in recipients(context, arguments):
+    for address in _recipients(context, arguments):
         shown = ME if address == own else address
-        if not matches(address, grant.to, own):
+        if not _matches(address, grant.to, own):
             raise denied(
                 f"email.send: the agent may not write to {shown}: "
                 f'add "{shown}" to the list `to` of [capabilities.email], or to capabilities in its agent_config'
             )
-        if not matches(address, (ME, *ceiling), own):
+        if not _matches(address, (ME, *ceiling), own):
             raise denied(
                 f"email.send: the operator of this host does not let agents write to {shown}, only to their owner's "
                 f"own address; AGENTHOST_EMAIL_TO would have to allow it"

@@ -118,7 +118,7 @@ def _require_small(arguments: Request, run: RunContext) -> None:
 
 
 def _require_bound(name: str, hosts: tuple[str, ...], url: HttpUrl) -> None:
-    if not any(is_bound(pattern, url) for pattern in hosts):
+    if not any(_is_bound(pattern, url) for pattern in hosts):
         where = url.netloc if url.scheme == "https" else f"{PLAIN}{url.netloc}"
         raise denied(
             f"the secret {name} is not bound to {where}: it goes to {', '.join(hosts)}. "
@@ -168,7 +168,7 @@ def matches(pattern: str, url: HttpUrl) -> bool:
     return url.host.endswith(host[1:]) if host.startswith("*.") else url.host == host
 
 
-def is_bound(pattern: str, url: HttpUrl) -> bool:
+def _is_bound(pattern: str, url: HttpUrl) -> bool:
     """Whether a secret with this binding may be sent: over https, unless the binding begins with http://."""
     scheme = "http" if pattern.startswith(PLAIN) else "https"
     return url.scheme == scheme and matches(pattern.removeprefix(PLAIN), url)

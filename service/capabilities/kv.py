@@ -80,7 +80,7 @@ class LiveKv:
         self._run = context
 
     async def get(self, arguments: Get) -> Any:
-        return await stored(self._run, arguments.key)
+        return await _stored(self._run, arguments.key)
 
     async def set(self, arguments: Set) -> Any:
         _require_small(self._run, arguments.value)
@@ -102,7 +102,7 @@ class LiveKv:
         return bool(answer["deleted"])
 
     async def list(self, arguments: List) -> Any:
-        return await page(self._run, arguments.prefix, None, arguments.limit)
+        return await _page(self._run, arguments.prefix, None, arguments.limit)
 
     async def increment(self, arguments: Increment) -> Any:
         answer = await self._run.database.call(
@@ -140,7 +140,7 @@ class DryKv:
     async def get(self, arguments: Get) -> Any:
         written = self._overlay.get(arguments.key)
         if written is None:
-            return await stored(self._run, arguments.key)
+            return await _stored(self._run, arguments.key)
         return {"found": True, "value": written.value} if written.is_there() else {"found": False, "value": None}
 
     async def set(self, arguments: Set) -> Any:
@@ -159,7 +159,7 @@ class DryKv:
         after: str | None = None
         found: list[str] = []
         while len(found) < arguments.limit:
-            keys = await page(self._run, arguments.prefix, after, LIST_PAGE)
+            keys = await _page(self._run, arguments.prefix, after, LIST_PAGE)
             found.extend(key for key in keys if key not in self._overlay)
             if len(keys) < LIST_PAGE:
                 break
@@ -179,13 +179,13 @@ class DryKv:
         return value
 
 
-async def stored(run: RunContext, key: str) -> Any:
+async def _stored(run: RunContext, key: str) -> Any:
     """What is kept under `key`: {"found": bool, "value": any}."""
     answer = await run.reads.call("kv_get", p_agent_id=run.agent_id, p_key=key)
     return {"found": bool(answer["found"]), "value": answer.get("value")}
 
 
-async def page(run: RunContext, prefix: str, after: str | None, limit: int) -> list[str]:
+async def _page(run: RunContext, prefix: str, after: str | None, limit: int) -> list[str]:
     """Up to `limit` keys behind `after`, in the order of their code points."""
     keys = await run.reads.call("kv_list", p_agent_id=run.agent_id, p_prefix=prefix, p_after=after, p_limit=limit)
     return [str(key) for key in keys]

@@ -354,7 +354,7 @@ def impatient(local_host: LocalHost, user: User, name: str) -> APIRouter:
 
 
 async def test_comments_keep_a_quiet_stream_alive(ada: User, local_host: LocalHost) -> None:
-    await ada.define("sleeper", "import time\n\ndef run():\n    print('x')\n    time.sleep(1)\n")
+    await ada.define("sleeper", "import time\n\ndef run():\n    print('x')\n    time.sleep(0.5)\n")
     host = local_host.host
     app = second_app(host, host.settings)
     app.include_router(impatient(local_host, ada, "sleeper"))
