@@ -1,4 +1,4 @@
-"""The quick start and the README tell the truth: their commands run, in order, and answer what the pages show.
+"""The quick start, the README and the page of files tell the truth: their commands run, in order, and answer what the pages show.
 
 A `sh` block is typed into a shell, one a page; `make run` is the host that the test has started. A `json` block is
 what the command before it answers ("..." stands for any value), a `text` block is among what it prints.
@@ -13,7 +13,7 @@ import pytest
 from tests.docs.document import ROOT, blocks, differences
 from tests.docs.hosted import Hosted, started_host
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "quickstart.md", ROOT / "docs" / "files.md"]
 
 
 @pytest.fixture

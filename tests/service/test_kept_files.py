@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -15,19 +16,21 @@ from service.agents.directory import AgentDirectory
 from service.agents.file import Content, read, written
 from service.agents.kept_files import KeptFiles
 from service.app import create_app
-from service.local import LocalIdentity
+from service.local import DEMO_USER_ID, LocalIdentity
 from service.settings import Settings
 from tests.docs.document import ROOT
 from tests.service.conftest import LocalHost, User
+from tests.service.operator import Operator
 from tests.service.served import served
 from tests.service.test_settings import read_with
+from tests.service.writing import GREETER, writes, writing_host
 
 CODE = 'def run(name: str = "World"):\n    return f"Hello, {name}"\n'
 SECONDS = 10
 
 
 @pytest.fixture(scope="module")
-async def writing_host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalHost]:
+async def keeper(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalHost]:
     directory = tmp_path_factory.mktemp("writing")
     settings = Settings(data_dir=directory / "data", generated_agents_dir=directory / "agents")
     app = create_app(settings)
@@ -36,14 +39,14 @@ async def writing_host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 
 @pytest.fixture
-async def user(writing_host: LocalHost) -> AsyncIterator[User]:
-    async with writing_host.user() as user:
+async def user(keeper: LocalHost) -> AsyncIterator[User]:
+    async with keeper.user() as user:
         yield user
 
 
 @pytest.fixture
-def root(writing_host: LocalHost) -> Path:
-    found = writing_host.host.settings.generated_agents_dir
+def root(keeper: LocalHost) -> Path:
+    found = keeper.host.settings.generated_agents_dir
     assert found is not None
     return found
 
@@ -84,6 +87,25 @@ async def test_a_stored_agent_is_a_file_until_it_is_deleted(user: User, root: Pa
     assert [each.name for each in path.parent.iterdir()] == ["kept.py"]
     await user.http.delete("/agents/kept")
     await until(lambda: not path.exists())
+
+
+async def test_an_agent_that_a_model_wrote_is_a_file_too(local_host: LocalHost, tmp_path: Path) -> None:
+    async with writing_host(local_host, writes(GREETER), generated_agents_dir=tmp_path) as writing:
+        path = tmp_path / str(writing.user.user_id) / "made.py"
+        assert (await writing.write("Greets people.", accept_capabilities=True)).status_code == 201
+        await until(path.exists)
+        found = read(path.read_text()).content
+        assert (found.description, found.config["code"]) == ("Greets people.", GREETER)
+
+
+def test_a_host_that_is_started_with_nothing_configured_writes_files_where_it_was_started(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "data")
+    with operator.up():
+        directory = operator.data_dir / "generated_agents" / str(DEMO_USER_ID)
+        deadline = time.monotonic() + SECONDS
+        while not list(directory.glob("*.py")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(directory.glob("*.py"))
 
 
 async def test_edits_are_neither_overwritten_nor_removed(user: User, root: Path) -> None:
