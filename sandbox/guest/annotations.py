@@ -121,7 +121,7 @@ def _generic(node: ast.Subscript, depth: int) -> dict[str, Any]:
         return {"type": "array", "items": schema} if schema else {"type": "array"}
     if name in _DICTS and len(items) == 2:
         if annotation_schema(items[0], depth + 1) != {"type": "string"}:
-            raise NotUnderstood(node, "The keys of JSON are text: dict[str, ...].")
+            raise NotUnderstood(node, "Use text for keys, as JSON does: dict[str, ...].")
         schema = annotation_schema(items[1], depth + 1)
         return {"type": "object", "additionalProperties": schema} if schema else {"type": "object"}
     if name == "Literal":
@@ -145,9 +145,9 @@ def _literal_schema(node: ast.Subscript, items: list[ast.expr]) -> dict[str, Any
         try:
             value = ast.literal_eval(item)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            raise NotUnderstood(node, "Literal takes text, whole numbers, True, False and None.") from None
+            raise NotUnderstood(node, "Use text, whole numbers, True, False and None in Literal.") from None
         if not isinstance(value, str | int | None):
-            raise NotUnderstood(node, "Literal takes text, whole numbers, True, False and None.")
+            raise NotUnderstood(node, "Use text, whole numbers, True, False and None in Literal.")
         size = len(value) if isinstance(value, str) else 0 if value is None else value.bit_length()
         if size > (_MAX_CHOICE_CHARACTERS if isinstance(value, str) else _MAX_CHOICE_BITS):
             raise TooLarge("has a choice that is very long", f"Use at most {_MAX_CHOICE_CHARACTERS} characters.")

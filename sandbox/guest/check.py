@@ -34,7 +34,8 @@ def check(source: str, language: Language) -> tuple[dict[str, Any], CodeType | N
         found = read(source, tree, problems)
     except Exception:
         if not problems:
-            problems.append(problem(0, 0, "too_complex", "the source cannot be analysed", "Make it simpler."))
+            hint = "Write shorter functions and expressions, and nest less."
+            problems.append(problem(0, 0, "too_complex", "the source cannot be analysed", hint))
     if problems:
         return refusal(problems), None
     return {"problems": [], **found}, code

@@ -58,9 +58,11 @@ def _parse(content: list[str], start: int) -> tuple[dict[str, Any], list[dict[st
         line = start + int(position[1]) if position else start + len(content)
         column = int(position[2]) + 1 if position else 0  # TOML counts from 1, and "# " was cut off
         text = _POSITION.sub("", message).strip()
-        return {}, [problem(line, column, "metadata_not_toml", f"the agent block: {text}", "Correct the TOML.")]
+        hint = 'Write TOML, such as: name = "text", or leave the block out.'
+        return {}, [problem(line, column, "metadata_not_toml", f"the agent block: {text}", hint)]
     except (ValueError, RecursionError) as error:
-        return {}, [problem(start, 0, "metadata_not_json", f"the agent block: {error}", "Use text, numbers, lists.")]
+        hint = "Use text, numbers, true, false, lists and tables."
+        return {}, [problem(start, 0, "metadata_not_json", f"the agent block: {error}", hint)]
 
 
 def _as_json(value: Any, depth: int) -> Any:

@@ -131,7 +131,8 @@ def _property(
             schema = {"anyOf": [schema, {"type": "null"}]}
         elif not fits(literal, schema):
             message = f"the default of {argument.arg!r} does not fit its annotation"
-            problems.append(_problem(default, "default_does_not_fit", message, "Change the one or the other."))
+            hint = "Write a default of the annotated type, or another annotation."
+            problems.append(_problem(default, "default_does_not_fit", message, hint))
         return {**schema, "default": literal}, True
     if default is None and fits(None, schema) and schema:
         return {**schema, "default": None}, True  # X | None is null when it is absent

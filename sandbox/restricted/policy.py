@@ -43,16 +43,18 @@ class Policy(MatchRules, RestrictingNodeTransformer):
 
     def error(self, node: ast.AST, info: str) -> None:
         """What upstream refuses by itself."""
-        self.refuse(node, "not_allowed", info, hints.CONTAINER)
+        self.refuse(node, "not_allowed", info, hints.PLAINER)
 
     def not_allowed(self, node: ast.AST) -> None:
         kind = type(node).__name__
         if kind.startswith("Async") or kind == "Await":
             self.refuse(node, "async_not_allowed", "async code is not available to agents", hints.ASYNC)
         elif kind == "TryStar":
-            self.refuse(node, "statement_not_allowed", "except* is not available to agents", "Use except.")
+            self.refuse(
+                node, "statement_not_allowed", "except* is not available to agents", "Use except, and raise one error."
+            )
         else:
-            self.refuse(node, "statement_not_allowed", f"{kind} is not available to agents", hints.CONTAINER)
+            self.refuse(node, "statement_not_allowed", f"{kind} is not available to agents", hints.PLAINER)
 
     # Names
 

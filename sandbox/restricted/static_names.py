@@ -67,12 +67,13 @@ def _import_from(node: ast.ImportFrom, imported: dict[str, set[str]], bound: set
 
 
 def _no_module(node: ast.AST, name: str) -> dict[str, Any]:
-    return _problem(node, "import_not_allowed", f"module {name!r} is not available to agents", hints.for_module(name))
+    hint = hints.for_module(name, MODULES)
+    return _problem(node, "import_not_allowed", f"module {name!r} is not available to agents", hint)
 
 
 def _no_name(node: ast.AST, module: str, name: str) -> dict[str, Any]:
     message = f"module {module!r} has no {name!r} for agents"
-    return _problem(node, "import_not_allowed", message, hints.for_name(module, name))
+    return _problem(node, "import_not_allowed", message, hints.for_name(module, name, module_names(module)))
 
 
 def _problem(node: Any, code: str, message: str, hint: str) -> dict[str, Any]:

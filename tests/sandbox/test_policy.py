@@ -57,7 +57,7 @@ result = [calls, d, box.value]
 @pytest.mark.parametrize(
     ("source", "line", "column", "code", "message", "hint"),
     [
-        ("x = 1\ny = x.__globals__", 2, 4, "attribute_not_allowed", "'__globals__' cannot be read", "container"),
+        ("x = 1\ny = x.__globals__", 2, 4, "attribute_not_allowed", "'__globals__' cannot be read", "public attributes"),
         (
             "try:\n  f()\nexcept E as e:\n  e.__traceback__",
             4,
@@ -67,7 +67,7 @@ result = [calls, d, box.value]
             "own lines",
         ),
         ("print(__file__)", 1, 6, "name_not_allowed", "'__file__' is reserved", "services.kv"),
-        ("x = 1\nx.__dict__ = 2", 2, 0, "attribute_not_allowed", "'__dict__' cannot be set", "container"),
+        ("x = 1\nx.__dict__ = 2", 2, 0, "attribute_not_allowed", "'__dict__' cannot be set", "public attributes"),
         ("def f():\n    __x__ = 1", 2, 4, "name_not_allowed", "'__x__' is reserved", "Choose a name"),
         ("class C:\n  def __new__(c): pass", 2, 2, "method_not_allowed", "'__new__' is reserved", "__init__"),
         ("class C(metaclass=X): pass", 1, 18, "metaclass_not_allowed", "metaclasses", "abc.ABC"),
@@ -77,7 +77,7 @@ result = [calls, d, box.value]
         ("input()", 1, 0, "builtin_not_available", "'input' is not available", "parameter"),
         ("eval('1')", 1, 0, "builtin_not_available", "'eval' is not available", "json.loads"),
         ("super = 1", 1, 0, "name_not_allowed", "'super' is reserved", "another name"),
-        ("x = (1 +", 1, 4, "syntax_error", "never closed", "syntax"),
+        ("x = (1 +", 1, 4, "syntax_error", "never closed", "Python 3.12"),
         ("match 1:\n  case A(obj=x): pass", 2, 7, "attribute_not_allowed", "'obj' cannot be matched", "guard"),
     ],
 )
