@@ -57,7 +57,14 @@ result = [calls, d, box.value]
 @pytest.mark.parametrize(
     ("source", "line", "column", "code", "message", "hint"),
     [
-        ("x = 1\ny = x.__globals__", 2, 4, "attribute_not_allowed", "'__globals__' cannot be read", "public attributes"),
+        (
+            "x = 1\ny = x.__globals__",
+            2,
+            4,
+            "attribute_not_allowed",
+            "'__globals__' cannot be read",
+            "public attributes",
+        ),
         (
             "try:\n  f()\nexcept E as e:\n  e.__traceback__",
             4,
