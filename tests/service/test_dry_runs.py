@@ -5,34 +5,30 @@ the database. Each agent also runs live, so that this would be seen if it happen
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import psycopg
 import pytest
 
-from service.app import CannotStart, create_app, model_of, outside_of, user_tables_of
+from service.app import CannotStart, create_app
 from service.capabilities.capability import DryContext, LiveContext, Reads, RunContext
 from service.capabilities.kv import KV
-from service.local import LocalIdentity
-from service.outside.http import HttpDoor
-from service.secret_keys import SecretKey
 from service.settings import Settings
-from tests.database.own_tables import make_tables
-from tests.outside.site import Site, redirect, site, text
+from tests.outside.site import Site, redirect, text
 from tests.postgres import Server, someone
 from tests.service.conftest import LocalHost, User
-from tests.service.mail_server import MailServer, mail_server
+from tests.service.everything import everything
+from tests.service.mail_server import MailServer
 from tests.service.programs import CHILDREN, ELSEWHERE, OPERATORS, PROGRAMS, SITE, Program
 from tests.service.scripted_provider import answer, said
-from tests.service.served import AbsentDatabase, served
+from tests.service.served import AbsentDatabase
 
 SAME: Final = ("seq", "service", "action", "args", "granted")
 """What a dry run's effects have in common with a live run's."""
 
 READS: Final = {("kv", "get"), ("kv", "list"), ("db", "select"), ("secrets", "ref")}
-KEY: Final = SecretKey("k", b"k" * 32)
 USAGE: Final = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
 
 # Every table but the record itself: `runs`, `run_effects`, and the counts of their rows per user. Leases and the counts
@@ -104,46 +100,13 @@ class World:
 
 @pytest.fixture(scope="module")
 async def world(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    addresses = await postgres.clone()
-    await make_tables(addresses)
-    data_dir = tmp_path_factory.mktemp("host")
-    resolved: list[str] = []
-
-    def resolve(host: str) -> list[str]:
-        resolved.append(host)
-        return ["127.0.0.1"]
-
-    async with (
-        site() as web,
-        site() as model,
-        mail_server(login=False) as mail,
-        await addresses.owner() as owner,
-        AsyncExitStack() as stack,
-    ):
+    given = {"email_to": OPERATORS, "limit_http_request_bytes": 32 * 1024, "limit_effects": 30}
+    async with everything(postgres, tmp_path_factory.mktemp("host"), **given) as there:
+        web, model = there.web, there.model
         web.answers.update({f"/{path}": text("{}") for path in ("", "a", "child", *range(4))})
         web.answers |= {"/redirect": redirect("/a"), "/error": text("", status="500 Error"), "/broken": b"nonsense"}
         model.answers["/v1/responses"] = answer(said('{"ready": true}', usage=USAGE), headers={"Connection": "close"})
-        settings = Settings.model_validate(
-            {
-                "data_dir": data_dir,
-                "database_url": addresses.serving_dsn,
-                "openai_model": "model",
-                "openai_base_url": f"http://127.0.0.1:{model.port}/v1",
-                "smtp_url": f"smtp://127.0.0.1:{mail.port}",
-                "email_from": "agents@example.com",
-                "email_to": OPERATORS,
-                "limit_http_request_bytes": 32 * 1024,
-                "limit_effects": 30,
-            }
-        )
-        tables, _ = await user_tables_of(settings, addresses.serving_dsn, stack)
-        outside = outside_of(settings, [KEY], tables, model_of(settings, stack))
-        door = HttpDoor(resolve=resolve, allowed=frozenset({web.pair}))
-        app = create_app(settings, outside=replace(outside, http=door))
-        async with served(app, settings) as url:
-            host = LocalHost(url, app, LocalIdentity.in_directory(data_dir))
-            yield World(host, web, model, mail, resolved, owner)
-    await postgres.drop(addresses)
+        yield World(there.host, web, model, there.mail, there.resolved, there.owner)
 
 
 async def run(user: User, *, test: bool) -> list[dict[str, Any]]:
