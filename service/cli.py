@@ -1,4 +1,4 @@
-"""The command line: agenthost up | token | doctor | migrate | check | run | runs | logs | pull | push | secret.
+"""The command line: agenthost up | token | doctor | migrate | check | new | run | runs | logs | pull | push | secret.
 
 Exit codes: 0 done; 1 failed, or the host could not serve; 2 wrong usage; 3 the agent failed; 4 no host answers.
 """
@@ -95,6 +95,25 @@ def check(
     from service.commands.check import check_source
 
     sys.exit(asyncio.run(check_source(read_settings(), file, output)))
+
+
+@app.command()
+def new(
+    description: Annotated[str, typer.Argument(help="What the agent should do.")],
+    name: Annotated[
+        str | None, typer.Option(help="Store it under this name; without it only the code is shown.")
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", "--yes", help="Let it use at once all that its code asks for.")
+    ] = False,
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Have the host's language model write an agent. Its code goes to standard output, the rest to standard error."""
+    from service.commands.new import write_agent
+
+    write_agent(_connection(url, token), description, name, accept=accept, output=output)
 
 
 @app.command("run")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import httpx
 
 EVENTS: Final = "text/event-stream"
+LAST_EVENTS: Final = ("run.completed", "run.failed", "generation.done", "generation.failed")
+Told = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +45,18 @@ class Connection:
             return answer.status_code, self._document(answer.read()) if answer.status_code != 204 else {}
 
     def watch(
-        self, path: str, params: Sequence[tuple[str, str]], told: Callable[[str, dict[str, Any]], None]
+        self, method: str, path: str, told: Told, *, params: Sequence[tuple[str, str]] = (), body: Any = None, hint: str
     ) -> tuple[int, dict[str, Any]]:
-        """What `get` gives of a run; `told` is called with the name and data of every event until then."""
-        with self._answer("GET", path, params, accept=EVENTS) as answer:
+        """What `ask` gives; `told` is called with the name and data of every event until then."""
+        with self._answer(method, path, params, body, accept=EVENTS) as answer:
             if not answer.headers.get("content-type", "").startswith(EVENTS):
                 return answer.status_code, self._document(answer.read())
             last = self._last(answer.iter_lines(), told)
         if last is None:
-            fail("The host broke off.", hint="See how the run ended with: agenthost runs")
+            fail("The host broke off.", hint=hint)
         return last
 
-    def _last(
-        self, lines: Iterator[str], told: Callable[[str, dict[str, Any]], None]
-    ) -> tuple[int, dict[str, Any]] | None:
+    def _last(self, lines: Iterator[str], told: Told) -> tuple[int, dict[str, Any]] | None:
         name = ""
         for line in lines:
             field, _, value = line.partition(": ")
@@ -64,8 +64,8 @@ class Connection:
                 name = value
             elif field == "data":
                 data = self._document(value)
-                if name in ("run.completed", "run.failed"):
-                    return 200 if name == "run.completed" else data["status"], data
+                if name in LAST_EVENTS:
+                    return data["status"] if name.endswith(".failed") else 200, data
                 told(name, data)
         return None
 
@@ -122,7 +122,11 @@ def run_agent(host: Connection, name: str, arguments: Sequence[str], *, test: bo
     if test:
         params.append(("test", "true"))
     path = f"/agents/{host.user_id}/{quote(name, safe='')}"
-    status, document = host.get(path, params) if output is Output.JSON else host.watch(path, params, _say_event)
+    if output is Output.JSON:
+        status, document = host.get(path, params)
+    else:
+        hint = "See how the run ended with: agenthost runs"
+        status, document = host.watch("GET", path, _say_event, params=params, hint=hint)
     if status != 200:
         ran = "run_id" in document and status in (502, 504)
         if output is Output.TEXT:
