@@ -85,7 +85,7 @@ def settings_table(*, limits: bool) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value == ():
+    if value in (None, (), ""):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -124,19 +124,24 @@ def modules_list() -> str:
 
 
 def services_table() -> str:
-    """Every method of every service, with its signature and the first sentence of its docstring."""
+    """Every method of every service, with its signature and its docstring."""
     rows = []
     for service, methods in vars(Services(lambda *_: None)).items():
         for name, method in inspect.getmembers(methods, inspect.ismethod):
             if not name.startswith("_"):
-                parameters = ", ".join(_parameter(each) for each in inspect.signature(method).parameters.values())
-                rows.append((f"`services.{service}.{name}({parameters})`", inspect.getdoc(method) or ""))
+                call = f"services.{service}.{name}({', '.join(_parameters(inspect.signature(method)))})"
+                rows.append((f"`{call}`", inspect.getdoc(method) or ""))
     return table("call | does", rows)
 
 
-def _parameter(parameter: inspect.Parameter) -> str:
-    given = parameter.default is not inspect.Parameter.empty
-    return f"{parameter.name}={parameter.default!r}" if given else parameter.name
+def _parameters(signature: inspect.Signature) -> Iterator[str]:
+    """As in a `def`, without the annotations."""
+    keyword_only = False
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not keyword_only:
+            keyword_only = True
+            yield "*"
+        yield str(parameter.replace(annotation=inspect.Parameter.empty))
 
 
 def code_map(package: Path) -> str:
