@@ -20,6 +20,7 @@ from service.strict_json import NotJson, parse_json
 HEAD: Final = "# /// agenthost"
 _CONFIG: Final = "# /// agent"
 _END: Final = "# ///"
+_HEAD_KEYS: Final = {"description": str, "version": int, "revision": int, "sha256": str, "config_below": bool}
 
 
 class NotAFile(Exception):
@@ -120,8 +121,11 @@ def read(text: str) -> AgentFile:
     if not lines or lines[0].rstrip() != HEAD:
         return AgentFile(content=Content(description=None, config={"code": text}), synced=None)
     head, after = _read_block(lines, 0)
+    for key, value in head.items():
+        if not isinstance(value, _HEAD_KEYS.get(key, ())):
+            raise NotAFile(f"the head has no {key!r}, or none of this kind")
     config: dict[str, Any] = {}
-    if head.get("config_below") is True:
+    if head.get("config_below"):
         if "".join(lines[after : after + 1]).rstrip() != _CONFIG:
             raise NotAFile(f'the head says that "{_CONFIG}" comes below it, after one empty line', after + 1)
         config, after = _read_block(lines, after)
@@ -129,9 +133,8 @@ def read(text: str) -> AgentFile:
         config["fixtures"] = _fixtures_of_text(fixtures)
     if reason := fault(config):  # TOML has dates and infinities
         raise NotAFile(f"the config is not JSON: {reason}")
-    description = head.get("description")
     content = Content(
-        description=description if isinstance(description, str) else None,
+        description=head.get("description"),
         config={**config, "code": "".join(lines[after:])},
     )
     return AgentFile(content=content, synced=_synced(head), head_lines=after)
@@ -184,10 +187,10 @@ def _read_block(lines: list[str], start: int) -> tuple[dict[str, Any], int]:
 
 
 def _synced(head: Mapping[str, Any]) -> Synced | None:
-    version, revision, sha256 = (head.get(name) for name in ("version", "revision", "sha256"))
-    if isinstance(version, int) and isinstance(revision, int) and isinstance(sha256, str):
-        return Synced(version=version, revision=revision, sha256=sha256)
-    return None
+    try:
+        return Synced(version=head["version"], revision=head["revision"], sha256=head["sha256"])
+    except KeyError:
+        return None
 
 
 def _numbers_alike(value: Any) -> Any:

@@ -171,6 +171,8 @@ def test_a_file_of_anybody_is_code() -> None:
         (f"{HEAD}\n# config_below = true\n# ///\n\n# /// agent\n# limits = 1999-01-01\n# ///\n", "not JSON"),
         (f"{HEAD}\n# config_below = true\n# ///\n\n# /// agent\n# limits = inf\n# ///\n", "not JSON"),
         (f"{HEAD}\n# x = {'[' * 100_000}\n# ///\n", "not TOML"),
+        (f"{HEAD}\n# descripton = 'x'\n# ///\n", "no 'descripton'"),
+        (f"{HEAD}\n# description = 1\n# ///\n", "no 'description', or none of this kind"),
     ],
 )
 def test_a_broken_head_is_told_and_not_taken_for_code(text: str, said: str) -> None:
@@ -184,6 +186,15 @@ def test_a_broken_head_is_told_and_not_taken_for_code(text: str, said: str) -> N
 def test_what_is_no_agent_made_of_code_is_no_file(config: dict[str, Any]) -> None:
     with pytest.raises(NotAFile):
         written(Content(description="x", config=config), version=1, revision=1)
+
+
+def test_a_head_may_lack_what_its_reader_has_deleted() -> None:
+    text = written(content(), version=2, revision=3)
+    no_description = read(text.replace('# description = "Greets."\n', ""))
+    assert (no_description.content.description, no_description.edited) == (None, True)
+    assert no_description.content.same_as(content())
+    assert read(text.replace("# revision = 3\n", "")).synced is None
+    assert read(text.replace("\n", "\r\n")).content.description == "Greets."
 
 
 def test_numbers_are_the_same_however_they_are_written() -> None:

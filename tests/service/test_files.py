@@ -1,19 +1,28 @@
 """Agents between a host and files, as their owner types it, and the files that a host writes by itself."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from service.agents.file import HEAD, read
+from service.commands.client import Connection
+from service.commands.console import Output
+from service.commands.files import pull, push
 from service.local import DEMO_USER_ID
+from tests.service.conftest import LocalHost, User
 from tests.service.operator import Operator, Up
 from tests.service.served import bearer
+from tests.service.test_agent_file import fixtures, texts
 
 CODE = '"""Greets."""\n\n\ndef run(name: str = "World"):\n    return f"Hello, {name}"\n'
 CONFIG: dict[str, Any] = {
@@ -281,6 +290,71 @@ def test_pull_writes_through_no_link(shell: Shell, http: httpx.Client, tmp_path:
     shell.path("trapped").parent.symlink_to(tmp_path / "elsewhere")
     assert shell.pull("trapped").returncode == 1
     assert (target.read_text(), list((tmp_path / "elsewhere").iterdir())) == ("mine", [])
+
+
+@dataclass(frozen=True, slots=True)
+class Racing(Connection):
+    """Somebody else changes an agent just before it is patched."""
+
+    def ask(self, method: str, path: str, *arguments: Any, **options: Any) -> tuple[int, dict[str, Any]]:
+        if method == "PATCH":
+            Connection.ask(self, "PATCH", path, body={"description": "Theirs."})
+        return Connection.ask(self, method, path, *arguments, **options)
+
+
+def test_a_change_at_the_very_moment_of_a_push_is_not_overwritten(
+    operator: Operator, shell: Shell, host: Up, http: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(http, "raced")
+    shell.pull("raced")
+    edit(shell.path("raced"), "Hello", "Mine")
+    connection = Racing(host.url, operator.types("token").stdout.strip(), 30)
+    for force in (False, True):
+        assert push(connection, [shell.path("raced")], force=force, output=Output.TEXT) == 1
+        assert "raced is being changed on the host at this moment" in capsys.readouterr().err
+        after = http.get("/agents/raced").json()
+        assert (after["description"], after["agent_config"]) == ("Theirs.", {"code": CODE})
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(description=texts, fixtures=fixtures, code=st.sampled_from([CODE, CODE.rstrip(), CODE.replace("\n", "\r\n")]))
+def test_whatever_an_agent_holds_comes_back_from_its_file(
+    shell: Shell, http: httpx.Client, operator: Operator, description: str, fixtures: dict[str, Any], code: str
+) -> None:
+    connection = Connection(str(http.base_url), http.headers["authorization"].split()[1], 30)
+    http.delete("/agents/anything")
+    before = define(http, "anything", description, code=code, fixtures=fixtures)
+    assert pull(connection, shell.directory, "anything", force=True, output=Output.TEXT) == 0
+    assert http.delete("/agents/anything").status_code == 204
+    assert push(connection, [shell.path("anything")], force=True, output=Output.TEXT) == 0
+    after = http.get("/agents/anything").json()
+    assert (after["description"], after["agent_config"]) == (description, before["agent_config"])
+    assert pull(connection, shell.directory, "anything", force=False, output=Output.TEXT) == 0
+
+
+async def test_rows_that_no_host_wrote_are_files_only_when_they_are_agents_made_of_code(
+    local_host: LocalHost, ada: User, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs: dict[str, Any] = {
+        "text": CODE,
+        "unknown": {"code": CODE, "x": [1]},
+        "null": {"code": CODE, "x": None},
+        "number": {"code": 5},
+        "list": [CODE],
+    }
+    rows = [
+        {"user_id": str(ada.user_id), "agent_name": name, "agent_config": config} for name, config in configs.items()
+    ]
+    await local_host.host.database.insert(ada.caller, "agents", rows)
+    connection = Connection(local_host.url, ada.http.headers["authorization"].split()[1], 30)
+    done = await asyncio.to_thread(pull, connection, tmp_path, None, force=False, output=Output.JSON)
+    printed = capsys.readouterr().out.splitlines()  # below the log of the host, which is in this process
+    told = {each["agent_name"]: each["did"] for each in json.loads(printed[-1])["data"]}
+    assert done == 1
+    assert told == {"text": "pulled", "unknown": "pulled", "null": "refused", "number": "refused", "list": "refused"}
+    directory = tmp_path / str(ada.user_id)
+    assert sorted(path.name for path in directory.iterdir()) == ["text.py", "unknown.py"]
+    assert read((directory / "text.py").read_text()).content.config == {"code": CODE}
 
 
 def test_an_agent_of_another_user_has_a_directory_of_its_own(
