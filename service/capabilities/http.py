@@ -6,6 +6,7 @@ no name up: a fixture answers, else what the last live run was answered, else an
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -52,10 +53,9 @@ class LiveHttp:
         if door is None:
             raise GuestError("ServiceError", "http.request: this host sends no requests")
         _require_small(arguments, self._run)
-        secrets = {name: await reveal(self._run, name) for name in arguments.secret_names()}
-        for name, secret in secrets.items():
-            _require_bound(name, secret.hosts, arguments.address())
-        values = {name: secret.value for name, secret in secrets.items()}
+        url = arguments.address()
+        names = arguments.secret_names()
+        values = {name: await reveal(self._run, name, partial(_require_bound, name, url)) for name in names}
         request = _with_headers(arguments, values)
         self._sent |= values
         mask = Mask(self._sent.values())
@@ -95,7 +95,7 @@ class DryHttp:
     async def request(self, arguments: Request) -> Any:
         _require_small(arguments, self._run)
         for name in arguments.secret_names():
-            _require_bound(name, await secret_hosts(self._run, name), arguments.address())
+            _require_bound(name, arguments.address(), await secret_hosts(self._run, name))
         url = str(arguments.address())
         fixtures = self._run.fixtures
         # Owners write a URL as their agents do, who may leave out the path.
@@ -117,7 +117,7 @@ def _require_small(arguments: Request, run: RunContext) -> None:
         raise GuestError("ValueError", f"http.request: the body has {len(body)} bytes, the limit is {most} bytes")
 
 
-def _require_bound(name: str, hosts: tuple[str, ...], url: HttpUrl) -> None:
+def _require_bound(name: str, url: HttpUrl, hosts: tuple[str, ...]) -> None:
     if not any(_is_bound(pattern, url) for pattern in hosts):
         where = url.netloc if url.scheme == "https" else f"{PLAIN}{url.netloc}"
         raise denied(

@@ -4,7 +4,7 @@ The value is put into a header by the live `http`, at the last moment and only f
 Nothing here answers one to a guest: `ref` only says that there is such a secret.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Final
 
 from service.capabilities.capability import (
@@ -25,14 +25,6 @@ class Ref(Arguments):
     name: SecretName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revealed:
-    """A secret's value, for the one header it goes into, and the only hosts it may be sent to."""
-
-    value: str = field(repr=False)
-    hosts: tuple[str, ...]
-
-
 def require_secret(manifest: Manifest, name: str) -> None:
     """Raises GuestError CapabilityDenied. Also for `http`: a guest can name a secret without having asked for `ref`."""
     if manifest.secrets is None or name not in manifest.secrets.names:
@@ -47,12 +39,14 @@ async def secret_hosts(context: RunContext, name: str) -> tuple[str, ...]:
     return (await _stored(context, name, columns=list(SUMMARY_COLUMNS))).hosts
 
 
-async def reveal(context: LiveContext, name: str) -> Revealed:
-    """The value of a secret whose use has been permitted. Raises GuestError, without any of it.
+async def reveal(context: LiveContext, name: str, permit: Callable[[tuple[str, ...]], None]) -> str:
+    """The value of a secret, once `permit` has seen the only hosts it may be sent to and not raised. Raises GuestError,
+    without any of it, also when the hosts are not those that it was sealed with.
 
     One that is sealed under an older key of the host is sealed anew, so that the older key can be taken away some day.
     """
     secret = await _stored(context, name)
+    permit(secret.hosts)
     binding = secret.binding(context.caller.user_id)
     vault = context.outside.vault
     try:
@@ -65,7 +59,7 @@ async def reveal(context: LiveContext, name: str) -> Revealed:
         unchanged = {"name": name, "ciphertext": secret.ciphertext}
         sealed = {"ciphertext": vault.seal(value, binding)}
         await context.database.update(context.caller, "user_secrets", sealed, where=unchanged)
-    return Revealed(value=value, hosts=secret.hosts)
+    return value
 
 
 async def _stored(context: RunContext, name: str, *, columns: list[str] | None = None) -> StoredSecret:

@@ -7,7 +7,7 @@ import pytest
 from sandbox.job import Call
 from service.auth import Caller
 from service.capabilities.broker import Broker
-from service.capabilities.capability import GuestError, LiveContext
+from service.capabilities.capability import GuestError, LiveContext, denied
 from service.capabilities.registry import Registry
 from service.capabilities.secrets import SECRETS, reveal, secret_hosts
 from service.database.gateway import Database
@@ -34,6 +34,14 @@ def live(database: Database, caller: Caller, *keys: SecretKey) -> LiveContext:
     made = context(caller, database, outside=Outside(vault=Vault(keys)))
     assert isinstance(made, LiveContext)
     return made
+
+
+def anywhere(hosts: tuple[str, ...]) -> None:
+    """Permits whatever the secret is bound to."""
+
+
+def nowhere(hosts: tuple[str, ...]) -> None:
+    raise denied("not bound to it")
 
 
 def broker(database: Database, caller: Caller, *, test: bool, manifest: dict[str, Any]) -> Broker:
@@ -79,12 +87,20 @@ async def test_what_may_not_be_named_is_refused_alike(
 async def test_a_value_opens_for_its_owner_with_its_hosts(database: Database) -> None:
     ada, eve = someone(), someone()
     await put(database, ada, vault=Vault([NEW]))
-    revealed = await reveal(live(database, ada, NEW), "KEY")
-    assert (revealed.value, revealed.hosts) == (VALUE, HOSTS)
-    assert VALUE not in repr(revealed)
+    permitted: list[tuple[str, ...]] = []
+    assert await reveal(live(database, ada, NEW), "KEY", permitted.append) == VALUE
+    assert permitted == [HOSTS]
     assert await secret_hosts(live(database, ada, NEW), "KEY") == HOSTS
     with pytest.raises(GuestError, match="there is no secret KEY"):
-        await reveal(live(database, eve, NEW), "KEY")
+        await reveal(live(database, eve, NEW), "KEY", anywhere)
+
+
+async def test_a_value_is_not_opened_where_it_may_not_be_sent(database: Database) -> None:
+    ada = someone()
+    await put(database, ada, vault=Vault([NEW]))
+    for keys in ((NEW,), (OLD,)):
+        with pytest.raises(GuestError, match="not bound to it"):
+            await reveal(live(database, ada, *keys), "KEY", nowhere)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +121,7 @@ async def test_a_row_that_was_changed_past_the_host_does_not_open(database: Data
     await put(database, ada, vault=Vault([NEW]))
     await database.update(ada, "user_secrets", change, where={"name": "KEY"})
     with pytest.raises(GuestError, match="PUT /secrets/KEY again") as refused:
-        await reveal(live(database, ada, NEW), "KEY")
+        await reveal(live(database, ada, NEW), "KEY", anywhere)
     assert refused.value.type_name == "ServiceError"
     assert VALUE not in str(refused.value)
 
@@ -118,7 +134,7 @@ async def test_a_ciphertext_moved_to_another_name_or_user_does_not_open(database
     await database.insert(eve, "user_secrets", [copied(row)])
     for thief, name in ((ada, "OTHER"), (eve, "KEY")):
         with pytest.raises(GuestError, match="were changed after it was sealed"):
-            await reveal(live(database, thief, NEW), name)
+            await reveal(live(database, thief, NEW), name, anywhere)
 
 
 def copied(row: dict[str, Any]) -> dict[str, Any]:
@@ -129,11 +145,11 @@ async def test_a_rotated_key_opens_what_is_old_and_seals_it_anew(database: Datab
     ada = someone()
     await put(database, ada, vault=Vault([OLD]))
     [before] = await database.select(ada, "user_secrets")
-    assert (await reveal(live(database, ada, NEW, OLD), "KEY")).value == VALUE
+    assert await reveal(live(database, ada, NEW, OLD), "KEY", anywhere) == VALUE
     [after] = await database.select(ada, "user_secrets")
     assert (before["ciphertext"][:4], after["ciphertext"][:4]) == ("old:", "new:")
     assert before["updated_at"] == after["updated_at"]
-    assert (await reveal(live(database, ada, NEW), "KEY")).value == VALUE
+    assert await reveal(live(database, ada, NEW), "KEY", anywhere) == VALUE
     assert await database.select(ada, "user_secrets") == [after]
 
 
@@ -141,7 +157,7 @@ async def test_a_key_that_was_taken_away_says_what_to_do(database: Database) -> 
     ada = someone()
     await put(database, ada, vault=Vault([OLD]))
     with pytest.raises(GuestError, match=r"a key that this host does not have\. PUT /secrets/KEY again") as refused:
-        await reveal(live(database, ada, NEW), "KEY")
+        await reveal(live(database, ada, NEW), "KEY", anywhere)
     assert refused.value.type_name == "ServiceError"
     await put(database, ada, vault=Vault([NEW]))
-    assert (await reveal(live(database, ada, NEW), "KEY")).value == VALUE
+    assert await reveal(live(database, ada, NEW), "KEY", anywhere) == VALUE
