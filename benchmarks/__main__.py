@@ -6,12 +6,14 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import brokered, handover, http
+from benchmarks import brokered, generation, handover, http
 from benchmarks.brokered import Brokered
+from benchmarks.generation import GENERATIONS, Beside
 from benchmarks.handover import Handover
 from benchmarks.host import running_host
 from benchmarks.http import Pair
 from benchmarks.measure import Target, machine, table
+from benchmarks.provider import THINKS_SECONDS, Provider
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
@@ -27,8 +29,12 @@ def main() -> int:
     with running_host() as host:
         pairs = uvloop.run(http.measure(host, requests=200 if quick else 4000))
         dry = uvloop.run(http.measure_dry(host, requests=100 if quick else 400))
+    print("measuring runs beside generations ...", file=sys.stderr)
+    provider = Provider()
+    with running_host(**generation.settings(provider)) as host:
+        beside = uvloop.run(generation.measure(host, provider, requests=200 if quick else 4000))
     targets = reached(engine, calls, pairs, dry)
-    text = report(where, engine, calls, [*pairs, dry], targets)
+    text = report(where, engine, calls, [*pairs, dry], beside, targets)
     print(text)
     if not quick:
         RESULTS.write_text(text)
@@ -47,7 +53,9 @@ def reached(engine: Handover, calls: Brokered, pairs: list[Pair], dry: Pair) -> 
     ]
 
 
-def report(where: str, engine: Handover, calls: Brokered, pairs: list[Pair], targets: list[Target]) -> str:
+def report(
+    where: str, engine: Handover, calls: Brokered, pairs: list[Pair], beside: Beside, targets: list[Target]
+) -> str:
     parts = [
         "# Results of `make bench`\n",
         "All figures of one page are from one run, measured in turns. Read ratios, not absolutes.\n",
@@ -69,6 +77,10 @@ def report(where: str, engine: Handover, calls: Brokered, pairs: list[Pair], tar
         "against `GET /limits`, which only authenticates; and an agent that sets, counts, notifies and gets, dry and "
         "live. Milliseconds; host and client share the machine.\n",
         table(("what", "p50", "p99", "per second"), [row for pair in pairs for row in http_rows(pair)]),
+        f"## Beside generations\n\nOne run in flight, alone and while {GENERATIONS} users have agents written, each "
+        f"again and again: a provider that thinks for {THINKS_SECONDS:g} s, a draft that is refused and one that "
+        f"is mended and tried. {beside.generations_per_second:.0f} generations a second went on. Milliseconds.\n",
+        table(("what", "p50", "p99", "samples"), [samples.row() for samples in (beside.alone, beside.beside)]),
     ]
     return "\n".join(parts)
 

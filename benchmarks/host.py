@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
+
+from service.local import LocalIdentity
 
 AGENT: Final = "def run(name: str = 'World'):\n    return {'message': f'Hello, {name}'}\n"
 CALLER: Final = """
@@ -34,12 +37,17 @@ class Host:
 
     address: str
     token: str
+    data_dir: Path
     run_path: str
     caller_path: str
 
     @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
+
+    def token_of_another(self) -> str:
+        """A token of a user that nobody has seen."""
+        return LocalIdentity.in_directory(self.data_dir).mint(uuid4())
 
 
 @contextmanager
@@ -65,7 +73,7 @@ def running_host(**settings: str) -> Iterator[Host]:
             made = subprocess.run([AGENTHOST, "token"], env=environment, capture_output=True, text=True, check=True)
             token = made.stdout.strip()
             paths = [_defined(address, token, *each) for each in (("hello", AGENT), ("caller", CALLER))]
-            yield Host(address, token, *paths)
+            yield Host(address, token, Path(directory, "data"), *paths)
         finally:
             process.terminate()
             process.wait(timeout=30)
