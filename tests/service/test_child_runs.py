@@ -224,7 +224,7 @@ FAILURES: Final = {
 
 @pytest.mark.parametrize(("code", "said"), FAILURES.values(), ids=FAILURES)
 async def test_a_child_that_fails_is_an_error_in_its_parent_which_may_go_on(ada: User, code: str, said: str) -> None:
-    await ada.define("child", code)
+    await ada.define("child", code, limits={"cpu_seconds": 1})
     await ada.define("boss", caller_of("child"))
     run = (await ada.run("boss")).json()
     assert (run["status"], run["output"][0]) == ("succeeded", "ServiceError")

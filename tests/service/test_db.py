@@ -147,9 +147,9 @@ async def leads(ada: User, owner: psycopg.AsyncConnection[tuple[object, ...]]) -
         )
 
 
-async def define(user: User, script: str, tables: Any = None) -> None:
+async def define(user: User, script: str, tables: Any = None, **config: Any) -> None:
     granted = {"db": {"tables": {"leads": ALL, "nothing": ALL} if tables is None else tables}}
-    await user.define("agent", program(script), capabilities=granted)
+    await user.define("agent", program(script), capabilities=granted, **config)
 
 
 async def lasting(addresses: Addresses) -> dict[str, str]:
@@ -250,7 +250,8 @@ ENDS = {
 async def test_a_dry_run_leaves_nothing_however_it_ends(
     ada: User, leads: None, addresses: Addresses, end: str, code: str
 ) -> None:
-    await define(ada, f"db.update('leads', {{'name': 'changed'}}, where={{'score': {{'gte': 0}}}})\n{end}")
+    script = f"db.update('leads', {{'name': 'changed'}}, where={{'score': {{'gte': 0}}}})\n{end}"
+    await define(ada, script, limits={"wall_seconds": 2})
     before = await lasting(addresses)
     assert (await ada.run("agent", test="1")).json()["code"] == code
     async with await addresses.owner() as owner, owner.transaction():

@@ -172,7 +172,7 @@ async def test_events_arrive_while_the_agent_goes_on(ada: User) -> None:
 async def test_a_run_that_fails_ends_with_its_problem(
     ada: User, code: str, status: int, run_status: str, error: str
 ) -> None:
-    await ada.define("agent", code)
+    await ada.define("agent", code, limits={"cpu_seconds": 1})
     started, *between, last = await streamed(ada, "agent")
     assert (started.name, last.name) == ("run.started", "run.failed")
     problem = last.data
