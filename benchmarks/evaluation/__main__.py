@@ -1,6 +1,7 @@
 """`python -m benchmarks.evaluation [--scripted]`: evaluate the configured provider, write benchmarks/EVAL.md.
 
-Exit code 2: no provider is configured. With --scripted the answers are those of `scripted/`, over the wire like any.
+Exit code 1: something could not be measured. 2: no provider is configured. With --scripted the answers are those of
+`scripted/`, over the wire like any.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.evaluation.descriptions import Description, descriptions, scripted_answers
-from benchmarks.evaluation.evaluate import Evaluated, evaluate
+from benchmarks.evaluation.evaluate import Evaluated, Verdict, evaluate
 from benchmarks.evaluation.report import report
 from benchmarks.host import running_host
 from service.local import DEMO_USER_ID
@@ -48,8 +49,8 @@ class Provider:
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="make eval", description=__doc__)
     arguments.add_argument("--scripted", action="store_true", help="scripted answers instead of a provider's")
-    arguments.add_argument("--only", metavar="NAME", help="one description")
-    arguments.add_argument("--output", type=Path, default=PAGE, help="the page to write")
+    arguments.add_argument("--only", metavar="NAME", help="one description, whose page is printed")
+    arguments.add_argument("--output", type=Path, help="another page than benchmarks/EVAL.md")
     given = arguments.parse_args()
     asked = [each for each in descriptions() if given.only in (None, each.name)]
     try:
@@ -60,13 +61,18 @@ def main() -> int:
     if not asked or (settings.openai_model is None and not given.scripted):
         print(NOT_CONFIGURED if asked else f"There is no description {given.only!r}.", file=sys.stderr)
         return 2
-    evaluated = asyncio.run(_evaluated(settings, asked, is_scripted=given.scripted, output=given.output))
-    return 0 if evaluated else 1
+    evaluated, text = asyncio.run(_evaluated(settings, asked, is_scripted=given.scripted))
+    if given.only and not given.output:
+        print(text)
+    else:
+        output = given.output or PAGE
+        output.write_text(text)
+        print(f"written: {output}", file=sys.stderr)
+    return 1 if any(each.verdict is Verdict.NOT_MEASURED for each in evaluated) else 0
 
 
-async def _evaluated(
-    settings: Settings, asked: list[Description], *, is_scripted: bool, output: Path
-) -> list[Evaluated]:
+async def _evaluated(settings: Settings, asked: list[Description], *, is_scripted: bool) -> tuple[list[Evaluated], str]:
+    """What became of each, and the page."""
     evaluated = []
     async with _scripted(asked) if is_scripted else _configured(settings) as provider:
         with running_host(**provider.environment) as host:
@@ -78,9 +84,7 @@ async def _evaluated(
                     evaluated.append(each)
         date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         text = report(evaluated, provider=provider.name, model=provider.model, date=date, scripted=is_scripted)
-    await asyncio.to_thread(output.write_text, text)
-    print(f"written: {output}", file=sys.stderr)
-    return evaluated
+    return evaluated, text
 
 
 @asynccontextmanager

@@ -15,6 +15,8 @@ class Verdict(StrEnum):
     FIRST = "first attempt"
     REPAIRED = "after repair"
     FAILED = "failed"
+    NOT_MEASURED = "not measured"
+    """The provider or the host did not do its part: that says nothing of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,9 @@ def _evaluated(description: Description, generation: Mapping[str, Any], wrongs: 
     attempts = generation.get("attempts", 0)
     faults = [reason for reason in wrongs if reason is not None]
     tokens = generation.get("tokens", {})
-    right = Verdict.FIRST if attempts == 1 else Verdict.REPAIRED
     return Evaluated(
         name=description.name,
-        verdict=Verdict.FAILED if faults else right,
+        verdict=_verdict(attempts, right=not faults),
         attempts=attempts,
         cases=len(description.cases),
         passed=sum(reason is None for reason in wrongs),
@@ -66,6 +67,14 @@ def _evaluated(description: Description, generation: Mapping[str, Any], wrongs: 
         seconds=generation.get("seconds", 0.0),
         reason=faults[0] if faults else "",
     )
+
+
+def _verdict(attempts: int, *, right: bool) -> Verdict:
+    if attempts == 0:
+        return Verdict.NOT_MEASURED
+    if not right:
+        return Verdict.FAILED
+    return Verdict.FIRST if attempts == 1 else Verdict.REPAIRED
 
 
 def _not_written(document: Mapping[str, Any]) -> str:

@@ -20,8 +20,9 @@ def report(evaluated: Sequence[Evaluated], *, provider: str, model: str, date: s
         *([NOT_A_MODEL] if scripted else []),
         f"Provider: {provider}. Model: `{model}`. Date: {date}.\n",
         f"Of {len(evaluated)} descriptions {counts[Verdict.FIRST]} became a right agent at the first attempt, "
-        f"{counts[Verdict.REPAIRED]} after repair, and {counts[Verdict.FAILED]} failed. Tokens: {tokens[0]} in, "
-        f"{tokens[1]} out. Seconds: {sum(each.seconds for each in evaluated):.1f}.\n",
+        f"{counts[Verdict.REPAIRED]} after repair, {counts[Verdict.FAILED]} failed, and {counts[Verdict.NOT_MEASURED]} "
+        f"could not be measured. Tokens: {tokens[0]} in, {tokens[1]} out. "
+        f"Seconds: {sum(each.seconds for each in evaluated):.1f}.\n",
         "An agent is right when each of its cases, a dry run in the sandbox with an input and fixtures of its own, "
         "gives the expected output, has the expected effects, and has no others that act. An attempt is what the loop "
         "counts: an answer of the model that was checked and dry-run. The descriptions and their cases are in "
@@ -31,8 +32,8 @@ def report(evaluated: Sequence[Evaluated], *, provider: str, model: str, date: s
             [_row(each) for each in evaluated],
         ),
     ]
-    if failed := [each for each in evaluated if each.verdict is Verdict.FAILED]:
-        parts += ["## Why they failed\n", *(f"- `{each.name}`: {_plain(each.reason)}" for each in failed), ""]
+    if failed := [each for each in evaluated if each.reason]:
+        parts += ["## Why\n", *(f"- `{each.name}`: {_plain(each.reason)}" for each in failed), ""]
     return "\n".join(parts)
 
 

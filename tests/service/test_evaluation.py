@@ -1,5 +1,6 @@
 """The evaluation judges what agents do: right ones pass, at once or after repair, and wrong ones count as failed."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from benchmarks.evaluation.patterns import fault
 from benchmarks.evaluation.report import report
 from tests.docs.document import ROOT
 from tests.service.conftest import LocalHost
+from tests.service.scripted_provider import READY, answer, scripted
 from tests.service.writing import writes, writing_host
 
 DESCRIPTIONS = {each.name: each for each in descriptions()}
@@ -147,12 +149,36 @@ async def test_an_agent_that_is_right_after_repair_is_counted_so(local_host: Loc
     assert (found.verdict, found.attempts, found.passed) == (Verdict.REPAIRED, 2, 5)
 
 
-def evaluation(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`make eval`, with no provider configured."""
+async def test_a_provider_that_is_down_says_nothing_of_its_model(local_host: LocalHost) -> None:
+    down = [answer({"error": "down"}, status=500)] * 20
+    found = await evaluated(local_host, DESCRIPTIONS["invoice"], down, limit_generation_seconds=2.0)
+    assert (found.verdict, found.attempts) == (Verdict.NOT_MEASURED, 0)
+    assert "model_unavailable" in found.reason
+
+
+async def test_the_configured_provider_is_the_one_that_is_evaluated(tmp_path: Path) -> None:
+    wrong, right = scripted_answers("invoice")[0].code.replace("/ 100", "/ 10"), scripted_answers("visit_counter")[0]
+    for name, code, example, verdict in (
+        ("invoice", wrong, {"items": []}, "failed"),
+        ("visit_counter", right.code, right.example_input, "first attempt"),
+    ):
+        async with scripted(READY, writes(code, example)) as provider:
+            environment = {"OPENAI_BASE_URL": provider.url, "OPENAI_MODEL": "model-of-tests", "OPENAI_API_KEY": "sk-x"}
+            done = await asyncio.to_thread(evaluation, tmp_path, "--only", name, **environment)
+        assert done.returncode == 0, done.stderr
+        assert "Provider: 127.0.0.1. Model: `model-of-tests`." in done.stdout
+        assert "scripted" not in done.stdout
+        assert "sk-x" not in done.stdout + done.stderr
+        cells = rows_of(done.stdout)[name]
+        assert (cells[0], cells[3:5]) == (verdict, ["1000", "100"])
+
+
+def evaluation(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`make eval`, with nothing configured but this."""
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.evaluation", *arguments],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(directory)},
+        env={"PATH": os.environ["PATH"], "HOME": str(directory), **environment},
         capture_output=True,
         text=True,
         timeout=300,
@@ -205,6 +231,7 @@ def test_a_page_of_a_model_has_its_name_and_what_failed() -> None:
     assert "Provider: api.example.com. Model: `m-1`. Date: 2026-01-01." in text
     assert "scripted" not in text
     assert rows_of(text) == {"invoice": ["failed", "2", "1 of 4", "10", "5", "1.5"]}
+    assert "1 failed, and 0 could not be measured" in text
     assert "- `invoice`: `output is '1' # not 2`" in text
 
 
