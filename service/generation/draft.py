@@ -12,6 +12,9 @@ from service.strict_json import NotJson, parse_json
 MAX_PROBLEMS: Final = 10
 MAX_SENTENCE: Final = 1000
 MAX_FAILURE: Final = 4000
+MAX_SUMMARY: Final = 2000
+MAX_EXAMPLE: Final = 64 * 1024
+"""Characters of an example input, far below what a run may take."""
 
 Step = Literal["model", "refusal", "check", "input", "dry_run"]
 """Where an attempt ended: no answer of use, the model would not, the code, its example input, its dry run."""
@@ -45,13 +48,16 @@ def draft_of(completion: Completion) -> Draft:
     code, summary, example = (value.get(name) for name in ("code", "summary", "example_input_json"))
     if not isinstance(code, str) or not code.strip():
         raise Refused("model", ["The answer has no `code`."])
+    if isinstance(example, str) and len(example) > MAX_EXAMPLE:
+        raise Refused("input", [f"`example_input_json` has more than {MAX_EXAMPLE} characters."], code=code)
     try:
         given = parse_json(example.encode(errors="replace") or b"{}") if isinstance(example, str) else None
     except NotJson as error:
         raise Refused("input", [f"`example_input_json` is not JSON: {error}."], code=code) from None
     if not isinstance(given, dict):
         raise Refused("input", ["`example_input_json` should be a text that holds a JSON object."], code=code)
-    return Draft(code=code, summary=summary if isinstance(summary, str) else "", example_input=given)
+    summary = summary[:MAX_SUMMARY] if isinstance(summary, str) else ""
+    return Draft(code=code, summary=summary, example_input=given)
 
 
 def of_check(error: ApiError) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sandbox.limits import LOWERABLE
 from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
+from service.generation.line import PLACES as DRAFT_PLACES
 from service.limit_settings import LimitSettings
 from service.protocol import HEAD_BYTES, HEAD_SECONDS
 from service.settings import Settings, variables
@@ -73,6 +74,8 @@ _FIXED: Final = (
     ("checks_of_a_user", PLACES_OF_A_USER, "checks", "user", "Checks of code new to the host at the same time."),
     ("checks_at_once", PLACES, "checks", "host", "Checks of code new to the host, of all users, at the same time."),
     ("check_wait_seconds", PATIENCE_SECONDS, "seconds", "request", "How long a check waits for its turn."),
+    ("drafts_of_a_user", 1, "drafts", "user", "Drafts of a model that are checked and tried at the same time."),
+    ("drafts_at_once", DRAFT_PLACES, "drafts", "host", "The same, of all users."),
     ("agents_per_user", 10_000, "agents", "user", "Agents of one user."),
     ("agent_name_characters", 63, "characters", "agent", "The name of an agent."),
     ("notifications_kept", 1000, "notifications", "user", "Notifications kept for one user; older ones go."),

@@ -52,6 +52,12 @@ async def test_a_description_becomes_an_agent_that_is_tried_run_and_changed(host
         assert (agent["capabilities"], agent["proposed"]) == ({"kv": {}, "notify": {}}, {})
         assert agent["dry_run"]["output"] == {"visits": 1}
 
+        file = hosted.directory / "generated_agents" / agent["run_url"].removeprefix("/agents/")
+        async with asyncio.timeout(20):
+            while not file.with_suffix(".py").exists():
+                await asyncio.sleep(0.05)
+        assert AGENT.splitlines()[0] in file.with_suffix(".py").read_text()
+
         dry = (await http.get(agent["run_url"], params={"test": "true"})).json()
         assert (dry["output"], dry["effects"][0]["performed"]) == ({"visits": 1}, False)
         live = [(await http.get(agent["run_url"])).json()["output"]["visits"] for _ in range(2)]

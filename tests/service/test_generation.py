@@ -205,6 +205,7 @@ WRONG = {
     "a wrong example": (written(MISFIT, {"count": "many"}), "example_input_json: /count should be an integer"),
     "an example that is no JSON": (written(MISFIT, "{count: 1}"), "`example_input_json` is not JSON"),
     "an example that is no object": (written(MISFIT, "[1]"), "should be a text that holds a JSON object"),
+    "a huge example": (written(MISFIT, {"x": "y" * 3_000_000}), "`example_input_json` has more than"),
     "an exception": (written(FAILING, {"rows": []}), "IndexError: list index out of range"),
     "no output": (written("def run():\n    return object()\n"), "return dicts, lists, strings"),
     "an endless loop": (written("def run():\n    while True:\n        pass\n"), "cpu_time_exceeded"),
