@@ -124,7 +124,8 @@ class _Generation:
                 return await self._attempt(attempt, question)
             except Refused as refused:
                 self._failures.append(refused)
-                question = prompt.for_repair(asked, refused.code, refused.problems) if refused.code else asked
+                if refused.code:
+                    question = prompt.for_repair(asked, refused.code, refused.problems)
         # A provider whose every answer was of no use is as good as none; a model that would not has answered.
         useful = any(each.code or each.step == "refusal" for each in self._failures)
         problem = self._failures[-1].problems[0]

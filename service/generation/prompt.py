@@ -74,8 +74,8 @@ Write ordinary, plain Python 3.12:
 - Do what the description asks, in live and in dry runs alike; do not branch on the dry run. Do not pretend: what cannot
   be done with these services is left out, and said in the summary.
 - Its first run is a dry run with your example input: `http` answers 200 with an empty JSON object, `llm` with made-up
-  text or with an object that fits the schema, `db` has no rows, `kv` nothing, other agents return {{}}. The agent has
-  to do with that without an error, and so with answers that lack what it looks for.
+  text or with an object that fits the schema, `db` has no rows and keeps none, `kv` is empty, other agents return {{}}.
+  The agent has to do with that without an error, and so with answers that lack what it looks for.
 - Above the docstring may stand one block of TOML in comments, from `# /// agent` to `# ///`, as in the example.
   `[[fixtures.http]]` (method, url, status, json or text; a url that ends in * is a prefix) and `[[fixtures.llm]]`
   (contains, answer) are answers for dry runs: give them where empty answers would show little.

@@ -232,6 +232,12 @@ async def test_what_is_wrong_goes_back_to_the_model_which_mends_it(local_host: L
         assert says in question
 
 
+async def test_a_lost_answer_does_not_lose_what_was_wrong_before(local_host: LocalHost) -> None:
+    async with writing_host(local_host, writes(REFUSED), told("Once upon a time"), writes(GREETER)) as host:
+        assert (await host.write()).json()["generation"]["attempts"] == 3
+        assert "module 'os' is not available" in json.loads(host.provider.bodies[-1])["input"]
+
+
 async def test_what_never_passes_is_not_stored_and_every_attempt_is_told(local_host: LocalHost) -> None:
     answers = (writes(REFUSED), writes(FAILING, {"rows": []}), told("no"), writes(MISFIT, {}))
     async with writing_host(local_host, *answers) as host:

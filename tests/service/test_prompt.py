@@ -134,12 +134,13 @@ async def test_what_it_says_of_a_dry_run_is_so(local_host: LocalHost, ada: User)
         "    return [\n"
         "        [answer.status, answer.json()], type(services.llm.complete('Hello')).__name__,\n"
         "        type(services.llm.complete('Hello', schema=schema)['n']).__name__,\n"
-        "        services.db.select('anything'), services.kv.get('k'), services.agents.run('other'),\n"
+        "        len(services.db.insert('anything', {'n': 1})), services.db.select('anything'),\n"
+        "        services.kv.get('k'), services.agents.run('other'),\n"
         "    ]\n"
     )
     definition = await examine(local_host.host, ada.user_id, AgentConfig(code=code), proposes=True)
     rehearsed = await rehearse(local_host.host, ada.caller, definition, {})
-    assert rehearsed.outcome.output == [[200, {}], "str", "int", [], None, {}]
+    assert rehearsed.outcome.output == [[200, {}], "str", "int", 1, [], None, {}]
 
 
 BLOCK = """\
