@@ -11,6 +11,9 @@ from typing import Any, Final
 MAX_DEPTH: Final = 64
 MAX_INTEGER_BITS: Final = 12_000
 """Python and Postgres read integers of some 4,000 digits; more may come back as something else."""
+MANY: Final = 64
+_TEXT: Final = frozenset({str})
+_KINDS: Final = frozenset({str, int, float, bool, type(None), dict, list})
 REPLACEMENT: Final = "\ufffd"
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -27,20 +30,40 @@ def fault(value: Any) -> str | None:
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                if not all(isinstance(key, str) for key in item):
-                    return "a key in it is not a text"
-                below.extend(item)
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-            elif reason := _scalar_fault(item):
-                return reason
+        many = len(level) > MANY and _KINDS.issuperset(map(type, level))
+        if reason := (_together if many else _one_by_one)(level, below):
+            return reason
         if not below:
             return None
         level = below
     return f"it is nested more than {MAX_DEPTH} deep"
+
+
+def _one_by_one(level: list[Any], below: list[Any]) -> str | None:
+    """The fault of a scalar or a key in `level`, if any; what is within its lists and objects is added to `below`."""
+    for item in level:
+        if isinstance(item, dict):
+            if not all(isinstance(key, str) for key in item):
+                return "a key in it is not a text"
+            below.extend(item)
+            below.extend(item.values())
+        elif isinstance(item, list):
+            below.extend(item)
+        elif reason := _scalar_fault(item):
+            return reason
+    return None
+
+
+def _together(level: list[Any], below: list[Any]) -> str | None:
+    """The same in a fraction of the time: a call can hold a million items."""
+    integers = [item for item in level if type(item) is int]
+    widest = max(max(integers), -min(integers)) if integers else 0
+    if not all(map(math.isfinite, [item for item in level if type(item) is float])):
+        return "a number in it is not finite"
+    if reason := _scalar_fault(widest) or _scalar_fault("".join([item for item in level if type(item) is str])):
+        return reason
+    within = [item for item in level if type(item) is dict or type(item) is list]
+    return _one_by_one([item for item in within if item], below)
 
 
 def plain[Value](value: Value) -> Value:
