@@ -13,7 +13,8 @@ FAULTS = ["a\0", "\ud800", 2**12_000, -(2**12_000), float("nan"), float("inf"), 
 def test_a_fault_is_the_same_among_few_and_among_many(bad: Any) -> None:
     reason = fault([bad])
     assert reason is not None
-    for kind in (1, 1.5, "text", True, None, [], {}, {"a": [1]}):
+    kinds: tuple[Any, ...] = (1, 1.5, "text", True, None, [], {}, {"a": [1]})
+    for kind in kinds:
         many: list[Any] = [kind] * (2 * MANY)
         for place in (0, MANY, 2 * MANY):
             assert fault([*many[:place], bad, *many[place:]]) == reason
