@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sandbox.job import Failure
+from service.capabilities.plain_json import cleaned_text
 from service.errors import ApiError
 from service.outside.model_question import Completion
 from service.strict_json import NotJson, parse_json
@@ -76,4 +77,5 @@ def of_failure(failure: Failure) -> str:
     """How a dry run failed."""
     kind = failure.type or failure.code
     where = f"\n{failure.traceback}" if failure.traceback else ""
-    return f"In its dry run with the example input the agent failed. {kind}: {failure.message}{where}"[:MAX_FAILURE]
+    said = f"In its dry run with the example input the agent failed. {kind}: {failure.message}{where}"
+    return cleaned_text(said[:MAX_FAILURE])

@@ -207,6 +207,10 @@ WRONG = {
     "an example that is no object": (written(MISFIT, "[1]"), "should be a text that holds a JSON object"),
     "a huge example": (written(MISFIT, {"x": "y" * 3_000_000}), "`example_input_json` has more than"),
     "an exception": (written(FAILING, {"rows": []}), "IndexError: list index out of range"),
+    "an exception in no language": (
+        written("def run():\n    raise ValueError('odd \\0 end')\n"),
+        "odd \ufffd end",
+    ),
     "no output": (written("def run():\n    return object()\n"), "return dicts, lists, strings"),
     "an endless loop": (written("def run():\n    while True:\n        pass\n"), "cpu_time_exceeded"),
     "endless sleep": (written("import time\n\ndef run():\n    time.sleep(99)\n"), "wall_time_exceeded"),
