@@ -48,7 +48,7 @@ async def _while_wanted[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         watching.cancel()
         working.cancel()
-        await asyncio.wait({working})
+        await asyncio.gather(working, return_exceptions=True)  # whatever it ended with is seen
 
 
 async def _gone(request: Request) -> None:

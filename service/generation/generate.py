@@ -143,7 +143,7 @@ class _Generation:
             if fitted.problems:
                 said = [f"example_input_json: {each['pointer']} {each['message']}" for each in fitted.problems]
                 raise Refused("input", said, code=draft.code)
-            rehearsed = await rehearse(self._host, self._caller, definition, fitted.value)
+            rehearsed = await rehearse(self._host, definition, fitted.value)
         outcome = rehearsed.outcome
         self._progress.dry_run(attempt, outcome, rehearsed.effects)
         if outcome.failure is not None:

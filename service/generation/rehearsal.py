@@ -23,7 +23,7 @@ WALL_SECONDS: Final = 10.0
 CPU_SECONDS: Final = 2
 DRAFT: Final = "draft"
 OWNER: Final = "owner@example.com"
-"""Stands for the address of the owner."""
+"""Stands for the address of the owner: in here there is nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Rehearsed:
     effects: Sequence[Effect]
 
 
-async def rehearse(host: Host, caller: Caller, definition: Definition, value: Mapping[str, Any]) -> Rehearsed:
+async def rehearse(host: Host, definition: Definition, value: Mapping[str, Any]) -> Rehearsed:
     """Run a draft with an input that fits it. Raises SandboxUnavailable."""
     limits = replace(
         definition.limits,
@@ -51,7 +51,7 @@ async def rehearse(host: Host, caller: Caller, definition: Definition, value: Ma
     )
     async with AsyncExitStack() as at_end:
         context = DryContext(
-            caller=replace(caller, claims={**caller.claims, "email": OWNER, "email_verified": True}),
+            caller=Caller(user_id=uuid4(), claims={"email": OWNER}, token="", expires_at=0.0),
             agent_id=str(uuid4()),
             agent_name=DRAFT,
             run_id=str(uuid4()),

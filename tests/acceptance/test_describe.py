@@ -54,7 +54,7 @@ async def test_a_description_becomes_an_agent_that_is_tried_run_and_changed(host
 
         file = hosted.directory / "generated_agents" / agent["run_url"].removeprefix("/agents/")
         async with asyncio.timeout(20):
-            while not file.with_suffix(".py").exists():
+            while not file.with_suffix(".py").exists():  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.05)
         assert AGENT.splitlines()[0] in file.with_suffix(".py").read_text()
 

@@ -118,7 +118,7 @@ async def test_its_example_passes_its_check_and_its_dry_run_in_the_real_jail(loc
     definition = await examine(local_host.host, ada.user_id, AgentConfig(code=prompt.EXAMPLE), proposes=True)
     fitted = fit(BodyInput(prompt.EXAMPLE_INPUT), definition.checked.input_schema)
     assert fitted.problems == []
-    rehearsed = await rehearse(local_host.host, ada.caller, definition, fitted.value)
+    rehearsed = await rehearse(local_host.host, definition, fitted.value)
     assert rehearsed.outcome.failure is None
     assert rehearsed.outcome.output == {"new": ["How do I begin?"]}
     called = [f"{effect.service}.{effect.action}" for effect in rehearsed.effects]
@@ -139,7 +139,7 @@ async def test_what_it_says_of_a_dry_run_is_so(local_host: LocalHost, ada: User)
         "    ]\n"
     )
     definition = await examine(local_host.host, ada.user_id, AgentConfig(code=code), proposes=True)
-    rehearsed = await rehearse(local_host.host, ada.caller, definition, {})
+    rehearsed = await rehearse(local_host.host, definition, {})
     assert rehearsed.outcome.output == [[200, {}], "str", "int", 1, [], None, {}]
 
 
@@ -170,7 +170,7 @@ async def test_the_block_that_it_tells_of_is_understood_and_proposes(local_host:
     definition = await examine(local_host.host, ada.user_id, AgentConfig(code=BLOCK), proposes=True)
     assert set(definition.manifest.shown()) == {"email", "kv", "llm", "notify"}
     assert set(definition.proposed.shown()) == {"email", "http", "db", "agents", "secrets"}
-    rehearsed = await rehearse(local_host.host, ada.caller, definition, {})
+    rehearsed = await rehearse(local_host.host, definition, {})
     assert rehearsed.outcome.failure is None
     assert [(effect.service, effect.granted) for effect in rehearsed.effects] == [("http", False)]
 
