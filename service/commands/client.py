@@ -190,8 +190,15 @@ def _say_event(name: str, data: Mapping[str, Any]) -> None:
     if name == "run.log":
         say(f"log     {printable(data['line'])}")
     elif name == "run.effect":
-        how = "done" if data["performed"] else "not granted" if not data["granted"] else "not done: dry run"
-        say(f"effect  {printable(data['service'])}.{printable(data['action'])} ({how})")
+        say(f"effect  {printable(data['service'])}.{printable(data['action'])} ({_fate(data)})")
+
+
+def _fate(effect: Mapping[str, Any]) -> str:
+    if effect["granted"] and effect["source"] is None:
+        return "failed"
+    if effect["performed"]:
+        return "done"
+    return "not done: dry run" if effect["granted"] else "not granted"
 
 
 def _say_usage(document: Mapping[str, Any]) -> None:

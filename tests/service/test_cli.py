@@ -132,6 +132,22 @@ def test_run_tells_what_happens_in_its_order_while_it_happens(operator: Operator
     assert (said[3][0], len(said), done.stdout) == ("run", 4, "null\n")
 
 
+def test_run_tells_what_became_of_each_call(operator: Operator, host: Up, token: str) -> None:
+    code = (
+        "# /// agent\n# [capabilities.kv]\n# [capabilities.secrets]\n# names = ['A']\n# ///\n"
+        "def run(services):\n"
+        "    services.kv.set('k', 1)\n"
+        "    for name in ('A', 'B'):\n"
+        "        try:\n            services.secrets.ref(name)\n"
+        "        except Exception as error:\n            print(type(error).__name__)\n"
+    )
+    define(host, token, "caller", code)
+    for arguments, kept in (((), "done"), (("--test",), "not done: dry run")):
+        said = operator.types("run", "caller", *arguments).stderr.splitlines()
+        fates = [line.split(maxsplit=2)[2] for line in said if line.startswith("effect")]
+        assert fates == [f"({kept})", "(failed)", "(not granted)"]
+
+
 def test_exit_codes_tell_what_failed(operator: Operator, host: Up, token: str) -> None:
     define(host, token, "broken", "def run():\n    return 1 // 0\n")
     failed = operator.types("run", "broken")
