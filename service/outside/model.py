@@ -167,7 +167,7 @@ async def _before(deadline: float, spent: Tokens) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        message = f"the model provider did not answer within {seconds:.1f} seconds, what was left of the run"
+        message = f"the model provider did not answer within {seconds:.1f} seconds, the time that was left"
         raise ModelError(message, spent=spent) from None
 
 
