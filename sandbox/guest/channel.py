@@ -46,10 +46,12 @@ class Channel:
             pass
 
     def send(self, message: dict[str, Any]) -> None:
-        """Log lines first. Raises ValueError for what is too long or not JSON here, before writing any of it."""
+        """Log lines first. Raises ValueError for what is no JSON, too long or too deep, before writing any of it."""
         frame = wire.encode(message)
         if len(frame) > self.frame_bytes:
             raise ValueError(f"it is {len(frame)} bytes long; at most {self.frame_bytes} are allowed")
+        if wire.too_deep(frame[wire.LENGTH.size :]):  # to the host it would be a breach
+            raise ValueError("it is nested too deeply")
         self.send_frame(frame)
 
     def send_frame(self, frame: bytes) -> None:
