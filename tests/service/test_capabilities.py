@@ -49,6 +49,8 @@ WRONG = [
     ("kv.set('k', 10 ** 400)", "ValueError"),
     ("kv.set('k', 'x' * 70_000)", "ValueError"),
     ("kv.set('k', {1, 2})", "ValueError"),
+    ("kv.set('k', [{1: 2}])", "ValueError"),
+    ("kv.set('k', {'a': ({None: 2},)})", "ValueError"),
     (f"kv.set('k', {'[' * 70}{']' * 70})", "ValueError"),
     ("kv.set('k', 1, ttl_seconds=0)", "ValueError"),
     ("kv.set('k', 1, ttl_seconds=-1)", "ValueError"),

@@ -26,6 +26,7 @@ def asker(channel: Channel) -> Ask:
 
     def ask(service: str, action: str, args: dict[str, Any]) -> Any:
         try:
+            _require_keys_of_text(args)
             channel.send({"kind": "call", "service": service, "action": action, "args": args})
         except RecursionError:
             raise ValueError(f"an argument of {service}.{action} is nested too deeply") from None
@@ -38,3 +39,15 @@ def asker(channel: Channel) -> Ask:
         return reply.get("result")
 
     return ask
+
+
+def _require_keys_of_text(value: Any) -> None:
+    """JSON would make text of other keys, and one key of two."""
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a key in it is not text but of type {type(key).__name__}")
+            _require_keys_of_text(inside)
+    elif isinstance(value, list | tuple):
+        for inside in value:
+            _require_keys_of_text(inside)
