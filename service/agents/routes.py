@@ -129,7 +129,8 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
         before = definition
         given = _accepted(change, definition) | (change.agent_config or {})
         if given or change.agent_config is not None:
-            proposes = agent.proposes and "code" not in given
+            # A model's code with a comment added is still a model's: only accepting it ends the proposing.
+            proposes = agent.proposes and not ("code" in given and change.accept_capabilities)
             config = parsed_config(_merged(agent.config, given))
             definition = await _defined(host, store, config, proposes=proposes)
             values |= {"agent_config": _stored(config), "origin": _origin("changed", proposes)}
@@ -245,7 +246,7 @@ def _stored(config: AgentConfig) -> dict[str, Any]:
 
 
 def _origin(how: str, proposes: bool, **more: Any) -> dict[str, Any]:
-    """Where a version comes from. Code that a model wrote goes on proposing until its owner writes the code."""
+    """Where a version comes from, and whether its code still only proposes, because a model wrote it or what it was."""
     return {"how": how, **more} | ({"proposes": True} if proposes else {})
 
 

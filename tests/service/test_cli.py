@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -228,7 +229,8 @@ def test_doctor_says_what_works(operator: Operator, host: Up, tmp_path: Path) ->
 
 
 async def test_migrate_makes_the_login_that_serves(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path / "elsewhere")
+    short = TemporaryDirectory(prefix="ah")  # another process is given the path of its socket, which is bounded
+    postgres = EmbeddedPostgres(Path(short.name))
     owner_dsn = (await postgres.start()).owner_dsn
     try:
         settings = {"AGENTHOST_MIGRATE_URL": owner_dsn, "DATABASE_URL": ""}
@@ -251,6 +253,7 @@ async def test_migrate_makes_the_login_that_serves(tmp_path: Path) -> None:
         assert "agenthost_api" in refused.stderr
     finally:
         await postgres.stop()
+        short.cleanup()
     unreachable = await asyncio.to_thread(operator.types, "migrate")
     assert unreachable.returncode == 1
     assert "Traceback" not in unreachable.stderr

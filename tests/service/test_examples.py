@@ -46,6 +46,10 @@ async def test_every_example_of_a_body_runs(ada: User, local_host: LocalHost) ->
         assert bodies, name
         for body in bodies:
             answer = await ada.http.request(method, path.format(**filled), json=body)
+            if answer.status_code == 503 and "agent_config" not in body:
+                # For a model, which this host has none of: those run in test_generation.py.
+                assert answer.json()["code"] == "model_not_configured", (name, answer.text)
+                continue
             assert answer.is_success, (name, answer.text)
             seen += 1
     assert seen >= 6

@@ -159,12 +159,14 @@ async def test_a_restored_proposal_proposes_again(ada: User) -> None:
 
 
 @pytest.mark.usefixtures("made")
-async def test_code_that_the_owner_writes_is_granted_what_it_names(ada: User) -> None:
-    agent = await patched(ada, agent_config={"code": f"# mine\n{CODE}"})
+async def test_an_edit_of_a_models_code_grants_it_nothing_until_it_is_accepted(ada: User) -> None:
+    agent = await patched(ada, agent_config={"code": f"# formatted\n{CODE}"})
+    assert (agent["capabilities"], agent["proposed"]) == (AT_ONCE, PROPOSED)
+    agent = await patched(ada, agent_config={"code": f"# mine\n{CODE}"}, accept_capabilities=True)
     assert (agent["capabilities"], agent["proposed"]) == ({**AT_ONCE, **PROPOSED}, {})
     await ada.http.post("/agents/made/versions/1/restore")
     assert (await shown(ada))[1] == PROPOSED
-    await ada.http.post("/agents/made/versions/2/restore")
+    await ada.http.post("/agents/made/versions/3/restore")
     assert (await shown(ada))[1] == {}
 
 
