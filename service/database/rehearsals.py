@@ -7,6 +7,7 @@ outside its transaction (dblink, an HTTP extension). Foreign tables, whose wrapp
 
 import asyncio
 import contextlib
+import math
 import time
 from contextlib import AsyncExitStack
 from typing import Final
@@ -29,10 +30,9 @@ from service.database.transactions import (
     connect,
     is_alive,
 )
-from service.database.user_tables import Refused, Rehearsal
+from service.database.user_tables import REHEARSAL_SECONDS, REHEARSALS_AT_ONCE, Refused, Rehearsal
 from service.turns import NoTurn, Turns
 
-PLACES: Final = 4
 PATIENCE_SECONDS: Final = 3.0
 IDLE_SECONDS: Final = 5
 _ROLLBACK_SECONDS: Final = 2.0
@@ -56,15 +56,23 @@ class PostgresRehearsals:
     """A few at a time, one of a user; each has a connection of its own that is closed with it, so that nothing of a
     session stays either. `dsn` is the serving login's."""
 
-    def __init__(self, dsn: str, *, most_rows: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        most_rows: int,
+        patience_seconds: float = PATIENCE_SECONDS,
+        lifetime_seconds: float = REHEARSAL_SECONDS,
+    ) -> None:
         self._dsn = dsn
         self._bounds = Bounds(most_rows, ANSWER_BYTES)
-        self._turns = Turns(places=PLACES, places_of_a_user=1, patience_seconds=patience_seconds)
+        self._lifetime_seconds = lifetime_seconds
+        self._turns = Turns(places=REHEARSALS_AT_ONCE, places_of_a_user=1, patience_seconds=patience_seconds)
         self._open: set[_Rehearsal] = set()
 
     def of(self, caller: Caller) -> Rehearsal:
         """See Rehearsals. It connects at its first statement."""
-        return _Rehearsal(self._dsn, self._bounds, self._turns, caller, self._open)
+        return _Rehearsal(self._dsn, self._bounds, self._turns, caller, self._open, self._lifetime_seconds)
 
     async def stop(self) -> None:
         """Roll back whatever is open."""
@@ -73,15 +81,27 @@ class PostgresRehearsals:
 
 
 class _Rehearsal(Verbs):
-    def __init__(self, dsn: str, bounds: Bounds, turns: Turns, caller: Caller, all_open: "set[_Rehearsal]") -> None:
+    def __init__(
+        self,
+        dsn: str,
+        bounds: Bounds,
+        turns: Turns,
+        caller: Caller,
+        all_open: "set[_Rehearsal]",
+        lifetime_seconds: float,
+    ) -> None:
         super().__init__(bounds)
         self._dsn = dsn
         self._turns = turns
         self._caller = caller
         self._all_open = all_open
         self._claims = claims_of(caller)
+        self._lifetime_seconds = lifetime_seconds
         self._held = AsyncExitStack()
+        self._letting_go = asyncio.Lock()
         self._connection: Connection | None = None
+        self._ends_at = math.inf
+        self._expiry: asyncio.Task[None] | None = None
         self._closed = False
         self._last_call = 0.0
         self._cut_off = False
@@ -90,19 +110,35 @@ class _Rehearsal(Verbs):
         """Roll back, and give the place free. Nothing can be opened afterwards."""
         self._closed = True
         self._all_open.discard(self)
-        await self._held.aclose()
+        await self._let_go()
+        if self._expiry is not None:
+            self._expiry.cancel()
+
+    async def _let_go(self) -> None:
+        async with self._letting_go:
+            await self._held.aclose()
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(self._ends_at - time.monotonic())
+        await self._let_go()
+
+    @property
+    def _expired(self) -> bool:
+        return time.monotonic() >= self._ends_at
 
     async def _answer(self, statement: Statement) -> str | None:
         connection = self._connection or await self._begin()
-        if not is_alive(connection):
+        if self._expired or not is_alive(connection):
             raise self._lost()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(min(ANSWER_SECONDS, self._ends_at - time.monotonic())):
                 return await self._call(connection, statement)
         except asyncio.CancelledError:
             self._cut_off = True
             raise
         except TimeoutError:
+            if self._expired:
+                raise self._lost() from None
             raise DatabaseUnavailable("the database did not answer in time") from None
         except psycopg.Error:
             if connection.closed:
@@ -142,6 +178,8 @@ class _Rehearsal(Verbs):
             self._held = stack.pop_all()
         self._all_open.add(self)
         self._connection = connection
+        self._ends_at = time.monotonic() + self._lifetime_seconds
+        self._expiry = asyncio.create_task(self._expire())
         return connection
 
     async def _begin_transaction(self, connection: Connection) -> None:
@@ -156,6 +194,9 @@ class _Rehearsal(Verbs):
 
     def _lost(self) -> Refused | DatabaseUnavailable:
         """The connection is gone, and with it all that was done on it: no later call may begin anew."""
+        if self._expired:
+            most = f"{self._lifetime_seconds:g} s"
+            return Refused(f"the dry run has lost its rows: a dry run may hold the database for {most} at most")
         if self._cut_off:
             return Refused("the dry run has lost its rows: a child run was ended in the middle of a call")
         if time.monotonic() - self._last_call < IDLE_SECONDS - 0.5:

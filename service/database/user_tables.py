@@ -5,10 +5,15 @@ of tables and columns, operators and orders are those of a guest: what is not pl
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from service.auth import Caller
 from service.database.gateway import Order, Row, Where
+
+REHEARSALS_AT_ONCE: Final = 8
+REHEARSAL_SECONDS: Final = 10.0
+"""How long one lives from its first statement on: its locks stand in the way of live runs, its place in that of dry
+runs."""
 
 
 class Refused(Exception):

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sandbox.limits import LOWERABLE
 from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
+from service.database.user_tables import REHEARSAL_SECONDS, REHEARSALS_AT_ONCE
 from service.generation.line import PLACES as DRAFT_PLACES
 from service.limit_settings import LimitSettings
 from service.protocol import HEAD_BYTES, HEAD_SECONDS
@@ -76,6 +77,9 @@ _FIXED: Final = (
     ("check_wait_seconds", PATIENCE_SECONDS, "seconds", "request", "How long a check waits for its turn."),
     ("drafts_of_a_user", 1, "drafts", "user", "Drafts of a model that are checked and tried at the same time."),
     ("drafts_at_once", DRAFT_PLACES, "drafts", "host", "The same, of all users."),
+    ("db_dry_runs_of_a_user", 1, "runs", "user", "Dry runs that hold the database at the same time."),
+    ("db_dry_runs_at_once", REHEARSALS_AT_ONCE, "runs", "host", "The same, of all users."),
+    ("db_dry_run_seconds", REHEARSAL_SECONDS, "seconds", "run", "How long a dry run may hold the database."),
     ("agents_per_user", 10_000, "agents", "user", "Agents of one user."),
     ("agent_name_characters", 63, "characters", "agent", "The name of an agent."),
     ("notifications_kept", 1000, "notifications", "user", "Notifications kept for one user; older ones go."),

@@ -11,9 +11,9 @@ import pytest
 
 from service.auth import Caller
 from service.database.gateway import DatabaseUnavailable
-from service.database.rehearsals import IDLE_SECONDS, PLACES, PostgresRehearsals
+from service.database.rehearsals import IDLE_SECONDS, PostgresRehearsals
 from service.database.transactions import ANSWER_SECONDS
-from service.database.user_tables import Refused, Rehearsal
+from service.database.user_tables import REHEARSALS_AT_ONCE, Refused, Rehearsal
 from tests.database.own_tables import committed, contents, make_tables
 from tests.database.test_hanging import frozen
 from tests.postgres import Addresses, Server, someone, superuser
@@ -240,7 +240,7 @@ async def test_a_second_one_of_the_same_user_waits_and_is_then_told(
 
 
 async def test_more_than_there_are_places_for_wait_and_are_then_told(rehearsals: PostgresRehearsals) -> None:
-    others = [rehearsals.of(someone()) for _ in range(PLACES)]
+    others = [rehearsals.of(someone()) for _ in range(REHEARSALS_AT_ONCE)]
     await asyncio.gather(*map(names, others))
     with pytest.raises(Refused, match="dry runs of others"):
         await names(rehearsals.of(someone()))
@@ -258,6 +258,43 @@ async def test_one_that_pauses_too_long_has_lost_its_rows_and_says_so(
     for _ in range(2):
         with pytest.raises(Refused, match="has lost its rows"):
             await rehearsal.insert("leads", [{"name": "b"}])
+    assert await committed(own, "select name from public.leads") == ["a"]
+
+
+async def test_one_that_never_pauses_loses_its_rows_its_locks_and_its_place_all_the_same(
+    own: Addresses, ada: Caller, stored: None
+) -> None:
+    rehearsals = PostgresRehearsals(own.serving_dsn, most_rows=20, lifetime_seconds=1.0)
+    rehearsal = rehearsals.of(ada)
+    await rehearsal.update("leads", {"name": "changed"}, where={"name": "a"})
+    for _ in range(4):
+        await asyncio.sleep(0.15)
+        assert await names(rehearsal) == ["changed"]
+    await asyncio.sleep(0.6)
+    await sessions_gone(own)
+    await free(own)
+    for _ in range(2):
+        with pytest.raises(Refused, match="has lost its rows: a dry run may hold the database for 1 s at most"):
+            await rehearsal.insert("leads", [{"name": "b"}])
+    another = rehearsals.of(ada)  # although the first one's run goes on
+    assert await names(another) == ["a"]
+    await another.close()
+    await rehearsal.close()
+    assert await committed(own, "select name from public.leads") == ["a"]
+
+
+async def test_one_whose_time_is_over_in_the_middle_of_a_call_is_told_so(
+    own: Addresses, ada: Caller, stored: None
+) -> None:
+    rehearsals = PostgresRehearsals(own.serving_dsn, most_rows=20, lifetime_seconds=1.0)
+    rehearsal = rehearsals.of(ada)
+    await rehearsal.update("leads", {"name": "changed"}, where={"name": "a"})
+    for does in ("select pg_sleep(60)", "select 1"):
+        with pytest.raises(Refused, match="may hold the database for 1 s at most"):
+            await rehearsal.insert("traps", [{"does": does}])
+    await sessions_gone(own)
+    await free(own)
+    await rehearsal.close()
     assert await committed(own, "select name from public.leads") == ["a"]
 
 
