@@ -14,6 +14,12 @@ from service.errors import ERRORS, ApiError
 
 ShownStatus = Literal["running", "succeeded", "failed", "timed_out", "cancelled", "interrupted"]
 FINISHED: Final = ("succeeded", "failed", "timed_out", "cancelled")
+INTERRUPTED: Final = {
+    "code": "interrupted",
+    "message": "the host ended in the middle of this run; what the agent had called until then may have happened, "
+    "and is not listed",
+}
+"""Shown as the error of a run that no host finished; its row says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +133,7 @@ class StoredRun:
                 status=status,
                 input=cleaned(row.get("input")),
                 output=cleaned(row.get("output")),
-                error=_object(row.get("error")),
+                error=dict(INTERRUPTED) if status == "interrupted" else _object(row.get("error")),
                 logs=_texts(row.get("logs")),
                 usage=_object(row.get("usage")) or {},
                 effects=effects,

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from service.database.gateway import DatabaseError
+from service.runs.models import INTERRUPTED
 from tests.service.conftest import LocalHost, User
 from tests.service.test_agents import COUNTER, GREETER, code_of
 
@@ -152,7 +153,11 @@ async def test_a_running_row_past_its_deadline_reads_as_interrupted(ada: User, l
     listed = (await ada.http.get("/runs")).json()["data"]
     assert [run["status"] for run in listed] == ["running", "interrupted", "interrupted"]
     for run in listed:
-        assert (await ada.recorded(run["run_id"]))["status"] == run["status"]
+        shown = await ada.recorded(run["run_id"])
+        assert shown["status"] == run["status"]
+        assert shown["error"] == run["error"] == (INTERRUPTED if run["status"] == "interrupted" else None)
+    [row] = await local_host.host.database.select(ada.caller, "runs", where={"id": listed[1]["run_id"]})
+    assert (row["status"], row["error"]) == ("running", None)
     names = [run["agent"]["agent_name"] for run in await ada.listed(status="interrupted")]
     assert names == ["agent-1", "agent-0"]
     assert [run["agent"]["agent_name"] for run in await ada.listed(status="running")] == ["agent-2"]
