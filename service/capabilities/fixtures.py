@@ -1,12 +1,38 @@
 """Answers that an agent's owner gives for dry runs: `fixtures` of its config. The first that fits answers."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from service.capabilities.manifest import Method
 
 MAX_FIXTURES: Final = 100
+
+_METHODS: Final = get_args(Method)
+_SCHEMES: Final = ("https://", "http://")
+_HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+def _method(value: str) -> str:
+    if value.upper() not in _METHODS:
+        raise ValueError(f"should be one of {', '.join(_METHODS)}")
+    return value
+
+
+def _url(value: str) -> str:
+    prefix = value.removesuffix("*")
+    if not value.startswith(_SCHEMES) and (prefix == value or not any(each.startswith(prefix) for each in _SCHEMES)):
+        raise ValueError("should begin with https:// or http://")
+    return value
+
+
+def _header_value(value: str) -> str:
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError("should have no control characters")
+    return value
 
 
 class _Closed(BaseModel):
@@ -16,10 +42,10 @@ class _Closed(BaseModel):
 class HttpFixture(_Closed):
     """The answer to requests of one method and URL; a URL that ends in * is a prefix, one without ? takes any query."""
 
-    method: str = "GET"
-    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    method: Annotated[str, AfterValidator(_method)] = "GET"
+    url: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_url)]
     status: Annotated[int, Field(ge=100, le=599)] = 200
-    headers: dict[str, str] = {}
+    headers: dict[str, Annotated[str, AfterValidator(_header_value)]] = {}
     json_value: Any = Field(None, alias="json")
     text: str | None = None
 
