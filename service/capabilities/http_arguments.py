@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.capabilities.capability import Arguments
 from service.capabilities.manifest import Method, SecretName
@@ -47,6 +48,28 @@ def _at_most(most: int, what: str) -> BeforeValidator:
     return BeforeValidator(few)
 
 
+def _fields(value: Any) -> Any:
+    """Names the value that does not fit, and once: the union of its types would complain for each of them."""
+    for name, given in value.items() if isinstance(value, dict) else ():
+        values = given if isinstance(given, list) else [given]
+        if not all(isinstance(each, str | int | float) or each is given is None for each in values):
+            raise _misfit(name, "should be a text, a number or a boolean, or a list of those")
+    return value
+
+
+def _header_texts(value: Any) -> Any:
+    for name, given in value.items() if isinstance(value, dict) else ():
+        parts = given if isinstance(given, list) else [given]
+        if not all(isinstance(part, str) or (isinstance(part, dict) and part is not given) for part in parts):
+            raise _misfit(name, "should be a text")
+    return value
+
+
+def _misfit(name: Any, message: str) -> PydanticCustomError:
+    """For a guest a TypeError, as every problem whose type ends so."""
+    return PydanticCustomError("misfit_type", "{name} {message}", {"name": ascii(str(name)[:100]), "message": message})
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -73,9 +96,13 @@ class SecretPart(Arguments):
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = str | list[str | SecretPart]
 Headers = Annotated[
-    dict[HeaderName, HeaderValue], Field(max_length=MAX_HEADERS), _at_most(MAX_PARTS, "parts of values")
+    dict[HeaderName, HeaderValue],
+    Field(max_length=MAX_HEADERS),
+    BeforeValidator(_header_texts),
+    _at_most(MAX_PARTS, "parts of values"),
 ]
-Fields = Annotated[dict[str, Scalar | list[Scalar] | None], _at_most(MAX_FIELDS, "values")]
+Fields = dict[str, Scalar | list[Scalar] | None]
+_FEW_FIELDS: Final = (BeforeValidator(_fields), _at_most(MAX_FIELDS, "values"))
 
 
 def fits_a_header(value: str) -> bool:
@@ -88,10 +115,10 @@ class Request(Arguments):
 
     method: Annotated[Method, BeforeValidator(_upper)]
     url: Annotated[str, AfterValidator(_url)]
-    params: Annotated[Fields | None, AfterValidator(plain)] = None
+    params: Annotated[Fields | None, *_FEW_FIELDS, AfterValidator(plain)] = None
     headers: Headers | None = None
     json_value: Annotated[Any, Field(alias="json"), AfterValidator(plain)] = None
-    data: Annotated[str | Fields | None, AfterValidator(plain)] = None
+    data: Annotated[str | Fields | None, *_FEW_FIELDS, AfterValidator(plain)] = None
     timeout: Annotated[int | float, Field(gt=0, le=MAX_TIMEOUT_SECONDS)] | None = None
 
     @model_validator(mode="after")

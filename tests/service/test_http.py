@@ -215,6 +215,7 @@ async def test_a_body_is_json_a_form_or_text(
         ("request(1, URL)", "ValueError", "method"),
         ('get(URL, params={"a": {"b": 1}})', "TypeError", "params"),
         ('get(URL, params="a=1")', "TypeError", "params"),
+        ('get(URL, params={"tag": ["a", None]})', "TypeError", "request: params: 'tag' should be a text, a number or"),
         ('get(URL, params={"a": "x" * 9000})', "ValueError", "8192 characters once it is encoded"),
         ('get(URL, headers={"X-A": "1\\r\\nHost: evil.example"})', "ValueError", "printable ASCII on one line"),
         ('get(URL, headers={"X-A": "1\\nX-B: 2"})', "ValueError", "printable ASCII on one line"),
@@ -224,7 +225,7 @@ async def test_a_body_is_json_a_form_or_text(
         ('get(URL, headers={"X A": "1"})', "ValueError", "names of letters"),
         ('get(URL, headers={"": "1"})', "ValueError", "names of letters"),
         ('get(URL, headers={"X-A": "1", "x-a": "2"})', "ValueError", "given twice"),
-        ('get(URL, headers={"X-A": 1})', "TypeError", "headers"),
+        ('get(URL, headers={"X-A": 1})', "TypeError", "request: headers: 'X-A' should be a text"),
         ('get(URL, headers=[("X-A", "1")])', "TypeError", "headers: input should be a valid dictionary"),
         ('get(URL, headers={"X-A": [1]})', "TypeError", "headers"),
         ('get(URL, headers={"X-A": [{"secret": "key"}]})', "TypeError", "headers"),
@@ -239,7 +240,7 @@ async def test_a_body_is_json_a_form_or_text(
         ),
         ('post(URL, json=1, data="1")', "ValueError", "json or data, not both"),
         ("post(URL, data=7)", "TypeError", "data"),
-        ('post(URL, data={"a": {}})', "TypeError", "data"),
+        ('post(URL, data={"a": {}})', "TypeError", "request: data: 'a' should be a text, a number or"),
         ('post(URL, data="x" * 2001)', "ValueError", "the body has 2001 bytes, the limit is 2000 bytes"),
         ('post(URL, json="\\u00e4" * 400)', "ValueError", "the limit is 2000 bytes"),
         ("get(URL, timeout=0)", "ValueError", "timeout"),
@@ -577,6 +578,17 @@ async def test_a_fixture_may_leave_out_the_path_as_its_agent_does() -> None:
     answering = broker(someone(), AbsentDatabase(), test=True, manifest={"http": {"hosts": [API]}}, fixtures=fixtures)
     reply = await answering.handle(Call("http", "request", {"method": "GET", "url": f"https://{API}"}))
     assert reply.result == {"status": 200, "headers": {}, "text": "fixed", "url": f"https://{API}/"}
+
+
+@pytest.mark.parametrize(
+    "args", [{"params": {"a": ["b", None, None]}}, {"headers": {"a": [None, 1]}}, {"data": {"a": {}}}]
+)
+async def test_a_value_that_does_not_fit_is_told_once(args: Any) -> None:
+    answering = broker(someone(), AbsentDatabase(), test=True, manifest={"http": {"hosts": [API]}})
+    reply = await answering.handle(Call("http", "request", {"method": "GET", "url": f"https://{API}", **args}))
+    assert reply.error is not None
+    assert reply.error["message"].startswith(f"http.request: {next(iter(args))}: 'a' should be a text")
+    assert ";" not in reply.error["message"]
 
 
 ANSWERED: Final = {"status": 200, "headers": {"a": "b"}, "text": "hello", "url": "https://api.example.com/"}
