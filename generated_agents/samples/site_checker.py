@@ -29,6 +29,7 @@ TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 def run(urls: Sequence[str] = ("https://example.com/", "https://www.iana.org/"), services=None):
     changes = []
     down = []
+    alarming = False
     for url in urls:
         before = services.kv.get(url)
         now = look_at(url, services)
@@ -36,14 +37,15 @@ def run(urls: Sequence[str] = ("https://example.com/", "https://www.iana.org/"),
             down.append(url)
         if change := change_between(before, now):
             changes.append(f"{url} {change}")
+            alarming = alarming or not is_up(now)
         if now != before:
             services.kv.set(url, now)
     if changes:
         services.notify.send(
             title=changes[0] if len(changes) == 1 else f"{len(changes)} sites changed",
             content="\n".join(changes),
-            type="error" if down else "info",
-            priority="high" if down else "normal",
+            type="error" if alarming else "info",
+            priority="high" if alarming else "normal",
         )
     return {"looked_at": len(urls), "down": down, "changes": changes}
 

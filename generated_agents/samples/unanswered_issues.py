@@ -15,8 +15,9 @@
 # ///
 """Finds the open issues of a GitHub repository that nobody has answered, and notifies you of them.
 
-Needs the secret GITHUB_TOKEN, a token that may read the repository: PUT /secrets/GITHUB_TOKEN with a body like
-{"value": "ghp_...", "hosts": ["api.github.com"]}. The agent never sees it.
+Public repositories need nothing. For private ones, and more than 60 requests an hour, set the secret GITHUB_TOKEN, a
+token that may read them: PUT /secrets/GITHUB_TOKEN with a body like {"value": "ghp_...", "hosts": ["api.github.com"]}.
+The agent never sees it.
 
 Args:
     repository: Its owner and name, such as "python/cpython".
@@ -29,13 +30,15 @@ import re
 def run(repository: str = "python/cpython", newest: int = 50, services=None):
     if not re.fullmatch(r"[\w-]+/[\w.-]+", repository, re.ASCII):
         raise ValueError("repository should be an owner and a name, such as python/cpython")
+    headers = {"Accept": "application/vnd.github+json"}
+    try:
+        headers["Authorization"] = "Bearer " + services.secrets.ref("GITHUB_TOKEN")
+    except services.ServiceError:
+        print("There is no secret GITHUB_TOKEN: GitHub is asked without it.")
     answer = services.http.get(
         f"https://api.github.com/repos/{repository}/issues",
         params={"state": "open", "sort": "created", "per_page": min(newest, 100)},
-        headers={
-            "Accept": "application/vnd.github+json",
-            "Authorization": "Bearer " + services.secrets.ref("GITHUB_TOKEN"),
-        },
+        headers=headers,
     )
     if not answer.ok:
         raise RuntimeError(f"GitHub answered with status {answer.status}: {answer.text[:200]}")

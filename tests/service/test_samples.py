@@ -158,6 +158,27 @@ async def test_a_site_that_stays_down_is_told_once(ada: User) -> None:
         assert run["output"]["changes"] == change
 
 
+async def test_a_site_that_is_back_is_no_alarm_while_another_stays_down(ada: User) -> None:
+    seed = "def run(seen: dict, services):\n    for url in seen:\n        services.kv.set(url, seen[url])\n"
+    await ada.define("site_checker", seed)
+    gone = {"status": 0, "title": ""}
+    seen = {"seen": {"https://example.com/": gone, "https://www.iana.org/": gone}}
+    assert (await ada.http.post(ada.url("site_checker"), json=seen)).status_code == 200
+    await changed(ada, "site_checker", {"code": code_of("site_checker")})
+    run = (await ada.run("site_checker", test="1")).json()
+    assert run["output"]["changes"] == ["https://example.com/ is back"]
+    assert run["output"]["down"] == ["https://www.iana.org/"]
+    told = run["effects"][-1]["args"]
+    assert (told["type"], told["priority"]) == ("info", "normal")
+
+
+async def test_issues_are_found_without_a_secret_too(ada: User) -> None:
+    await ada.define("unanswered_issues", code_of("unanswered_issues"))
+    run = (await ada.run("unanswered_issues", test="true")).json()
+    assert [issue["number"] for issue in run["output"]["unanswered"]] == [12]
+    assert run["logs"] == ["There is no secret GITHUB_TOKEN: GitHub is asked without it."]
+
+
 async def changed(user: User, name: str, config: dict[str, Any]) -> None:
     answer = await user.http.patch(f"/agents/{name}", json={"agent_config": config})
     assert answer.status_code == 200, answer.text
