@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.names import NAME_IN_WORDS, NAME_PATTERN
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
@@ -39,7 +41,9 @@ ERRORS: Mapping[str, ErrorKind] = {
     "body_too_large": ErrorKind(413, "The body is too large", _SEE_LIMITS),
     "uri_too_long": ErrorKind(414, "The URL is too long", "Send the input as the JSON body of a POST."),
     "unsupported_media_type": ErrorKind(415, "The body is not JSON", "Send 'Content-Type: application/json'."),
-    "validation_failed": ErrorKind(422, "The request has invalid fields", "Correct the fields listed in errors."),
+    "validation_failed": ErrorKind(
+        422, "The request has invalid fields", "Correct what detail says, and each place in errors."
+    ),
     "quota_exceeded": ErrorKind(429, "A daily quota is used up", _TRY_LATER),
     "too_many_checks": ErrorKind(429, "Too many checks in flight", _TRY_LATER),
     # Agents
@@ -142,9 +146,18 @@ def invalid_fields(errors: Sequence[Mapping[str, Any]], *, within: tuple[str | i
     found = []
     for error in errors[:20]:
         place = (*within, *error["loc"])
-        found.append({"pointer": json_pointer(place), "message": str(error["msg"]).removeprefix("Value error, ")})
+        found.append({"pointer": json_pointer(place), "message": _message(error)})
     where = ", ".join(entry["pointer"] or "the body" for entry in found[:3])
     return ApiError("validation_failed", f"Not valid: {where}.", errors=found)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """What pydantic says, except where that is a regular expression or the name of a class of this host."""
+    if error["type"] == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
+        return NAME_IN_WORDS
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "should be an object"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def json_pointer(place: Sequence[str | int]) -> str:

@@ -14,9 +14,9 @@ from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, fault
 from service.errors import ApiError, invalid_fields
 from service.generation.models import DryRun, Generation
+from service.names import NAME_PATTERN as NAME_PATTERN
 from service.strict_json import parse_json
 
-NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
 RESERVED_NAMES: Final = frozenset({"check", "generate"})
 MAX_DESCRIPTION_LENGTH: Final = 10_000
 MAX_FIXTURES_BYTES: Final = 256 * 1024

@@ -42,7 +42,7 @@ BoundHost = Annotated[
 ]
 AddressPattern = Annotated[str, _spelled(_ADDRESS, '"me", an address, or *@example.com')]
 TableName = Annotated[str, _spelled(_TABLE, "a plain name of a table")]
-AgentName = Annotated[str, _spelled(_AGENT, "the name of an agent")]
+AgentName = Annotated[str, _spelled(_AGENT, "the name of an agent: lower-case letters, digits, - and _")]
 SecretName = Annotated[str, _spelled(SECRET_NAME, "the name of a secret: capitals, digits and _")]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Verb = Literal["select", "insert", "update", "delete"]

@@ -151,6 +151,56 @@ async def test_a_bad_definition_is_refused_with_its_place(ada: User, body: Any, 
     assert (await ada.http.get("/agents")).json()["data"] == []
 
 
+async def test_a_name_that_does_not_fit_is_told_in_words(ada: User) -> None:
+    body = {"agent_name": "My Agent!", "agent_config": COUNTER}
+    answers = [
+        await ada.http.post("/agents", json=body),
+        await ada.http.get("/agents", params={"name": "My Agent!"}),
+        await ada.http.get("/runs", params={"agent": "My Agent!"}),
+    ]
+    for answer in answers:
+        [error] = answer.json()["errors"]
+        assert answer.status_code == 422
+        assert error["message"].startswith("should be lower-case letters, digits, - and _")
+    assert (await ada.http.get("/agents/My%20Agent!")).json()["code"] == "agent_not_found"
+
+
+@pytest.mark.parametrize("body", [[], "text", 7, {"agent_name": "a", "agent_config": {"code": COUNTER, "limits": 1}}])
+async def test_what_should_be_an_object_is_told_so(ada: User, body: Any) -> None:
+    [error] = (await ada.http.post("/agents", json=body)).json()["errors"]
+    assert error["message"] == "should be an object"
+
+
+async def test_a_change_of_nothing_is_told_without_a_list_of_fields_that_is_empty(ada: User) -> None:
+    await ada.define("agent", COUNTER)
+    problem = (await ada.http.patch("/agents/agent", json={})).json()
+    assert (problem["errors"], "There is nothing to change" in problem["detail"]) == ([], True)
+    assert problem["hint"].startswith("Correct what detail says")
+
+
+@pytest.mark.parametrize(
+    ("fixture", "place", "message"),
+    [
+        ({"url": "https://a.example/", "method": "TRACE"}, "method", "should be one of GET, HEAD, POST"),
+        ({"url": "a.example/*"}, "url", "should begin with https:// or http://"),
+        ({"url": "http:"}, "url", "should begin with https:// or http://"),
+        ({"url": "https://a.example/", "headers": {"x": "a\r\nb: c"}}, "headers/x", "should have no control"),
+    ],
+)
+async def test_a_fixture_that_could_answer_nothing_is_refused(
+    ada: User, fixture: dict[str, Any], place: str, message: str
+) -> None:
+    config = {"code": COUNTER, "fixtures": {"http": [fixture]}}
+    [error] = (await ada.http.post("/agents", json={"agent_name": "a", "agent_config": config})).json()["errors"]
+    assert error["pointer"] == f"/agent_config/fixtures/http/0/{place}"
+    assert error["message"].startswith(message)
+
+
+async def test_a_fixture_may_be_for_any_prefix_of_an_address_and_a_method_in_any_case(ada: User) -> None:
+    fixtures = [{"url": url, "method": "post"} for url in ("*", "htt*", "http*", "https://*", "http://a.example/")]
+    await ada.define("agent", COUNTER, fixtures={"http": fixtures})
+
+
 async def test_refused_code_is_refused_when_it_is_defined(ada: User) -> None:
     answer = await post(ada, agent_name="x", agent_config="def run():\n    import os\n    return os.environ\n")
     assert code_of(answer) == "code_refused"
