@@ -26,7 +26,7 @@ from service.generation.partial_code import PartialCode
 from service.generation.progress import UNWATCHED, Progress
 from service.generation.rehearsal import rehearse
 from service.host import Host
-from service.outside.model import Model, OnText
+from service.outside.model import SET_UP_HINT, Model, OnText
 from service.outside.model_question import Completion, ModelError, Question, Tokens, worst
 from service.runs.inputs import BodyInput, fit
 
@@ -132,6 +132,7 @@ class _Generation:
         raise self.failed(
             "generation_failed" if useful else "model_unavailable",
             f"None of {most} attempts gave an agent that can run. The last one: {problem}",
+            hint=None if useful else SET_UP_HINT,
         )
 
     async def _attempt(self, attempt: int, question: str) -> Generated:
@@ -198,7 +199,10 @@ class _Generation:
             await self._day.take(most.input + EXPECTED_ANSWER_TOKENS)
         except DayIsOver as over:
             detail = f"You have used {over.used} of the {over.limit} model tokens of your day, too many for this"
-            raise over_quota(detail, over.resets_at) from None
+            if self._failures:
+                detail += f" after an attempt that failed ({self._failures[-1].problems[0]})"
+            quota = over_quota(detail, over.resets_at)
+            raise self.failed(quota.code, quota.detail, headers=quota.headers) from None
         try:
             completion = await self._model.complete(
                 question, deadline=self._deadline - SECONDS_TO_TELL, on_text=on_text
@@ -241,7 +245,9 @@ class _Generation:
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
-    def failed(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> ApiError:
+    def failed(
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, hint: str | None = None
+    ) -> ApiError:
         """An error that tells of every attempt."""
         log.info("generation_failed", user_id=str(self._caller.user_id), code=code, attempts=len(self._failures))
         told = {
@@ -249,9 +255,10 @@ class _Generation:
             "last_code": next((each.code for each in reversed(self._failures) if each.code), None),
             "generation": self._provenance(len(self._failures)),
         }
-        return ApiError(code, detail[:2000], extra=told, headers=headers)
+        hint = None if hint is None else f"{hint} Or send agent_config."
+        return ApiError(code, detail[:2000], extra=told, headers=headers, hint=hint)
 
     def _unavailable(self, error: ModelError) -> ApiError:
         wait = error.wait_seconds
         headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
-        return self.failed("model_unavailable", f"No answer: {error.message}.", headers=headers)
+        return self.failed("model_unavailable", f"No answer: {error.message}.", headers=headers, hint=error.hint)

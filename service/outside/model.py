@@ -16,10 +16,12 @@ from service.outside.model_question import (
     Completion,
     ModelError,
     Question,
+    Received,
     Said,
     Tokens,
     Unsupported,
     estimated_tokens,
+    so_far,
     worst,
 )
 from service.strict_json import parse_json
@@ -33,6 +35,11 @@ OnText = Callable[[str], None]
 MAX_REASON: Final = 300
 MAX_PATIENCE_SECONDS: Final = 30.0
 """How long to wait before asking again."""
+SET_UP_HINT: Final = (
+    "If it goes on so, trying again does not help: whoever runs this host should look at OPENAI_BASE_URL and "
+    "OPENAI_MODEL."
+)
+"""Where a provider answers, and not as one."""
 PROBE_TOKENS: Final = 1000
 PROBE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -94,12 +101,12 @@ class Model:
                 told = error.message
                 continue
             except ModelError as error:  # what the host's own question cost is not the agent's to pay
-                raise ModelError(error.message, wait_seconds=error.wait_seconds) from None
+                raise ModelError(error.message, wait_seconds=error.wait_seconds, hint=error.hint) from None
             understood = dialect
             if said.ending == "cut" or _object_in(said.text) is not None:
                 break
         if understood is None:
-            raise ModelError(told)
+            raise ModelError(told, hint=SET_UP_HINT)
         return understood
 
     async def _patiently(
@@ -116,14 +123,14 @@ class Model:
         return await self._ask(dialect, question, on_text)
 
     async def _ask(self, dialect: Dialect, question: Question, on_text: OnText | None) -> Said:
-        answer = await self._answer(dialect, question, on_text)
+        received = await self._answer(dialect, question, on_text)
         try:
-            return dialect.read(answer)
+            return dialect.read(received.answer)
         except Unreadable:
             message = "the model provider's answer is not one of an OpenAI-compatible API"
-            raise Unsupported(message, spent=worst(question), fault="answer") from None
+            raise Unsupported(message, spent=so_far(worst(question), received.size), fault="answer") from None
 
-    async def _answer(self, dialect: Dialect, question: Question, on_text: OnText | None) -> Any:
+    async def _answer(self, dialect: Dialect, question: Question, on_text: OnText | None) -> Received:
         if self._wire is None:
             # In a thread: it takes about a second, in which this host has others to answer.
             make = await asyncio.to_thread(_wire_maker)
@@ -140,17 +147,20 @@ class Model:
 
     async def _streamed(
         self, wire: "Wire", dialect: Dialect, body: dict[str, Any], lost: Tokens, on_text: OnText
-    ) -> Any:
+    ) -> Received:
         gathering = dialect.gather()
 
         def take(event: Any) -> None:
             if text := gathering.take(event):
                 on_text(text)
 
-        whole = await wire.stream(dialect.path, body | dict(dialect.streamed), worst=lost, on_event=take)
-        if whole is None and (whole := gathering.answer()) is None:
-            raise ModelError("the model provider's answer was cut short", spent=lost, fault="answer")
-        return whole
+        received = await wire.stream(dialect.path, body | dict(dialect.streamed), worst=lost, on_event=take)
+        if received.answer is None:
+            received = Received(gathering.answer(), received.size)
+        if received.answer is None:
+            spent = so_far(lost, received.size)
+            raise ModelError("the model provider's answer was cut short", spent=spent, fault="answer")
+        return received
 
 
 def _wire_maker() -> "type[Wire]":

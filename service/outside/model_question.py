@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 BYTES_PER_TOKEN = 4
@@ -47,6 +47,14 @@ class Said:
     tokens: Tokens | None
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came of a question: JSON, of so many bytes."""
+
+    answer: Any
+    size: int
+
+
 Fault = Literal["provider", "answer", "refusal"]
 """Whose an error is: the provider gave no answer; one came that is of no use, the next may be; the model would not."""
 
@@ -54,7 +62,8 @@ Fault = Literal["provider", "answer", "refusal"]
 class ModelError(Exception):
     """No answer. The message is for an agent's author: nothing of the host's, of its key, or of other users.
 
-    `spent` is what it cost all the same; `wait_seconds` is set when asking again later may help.
+    `spent` is what it cost all the same; `wait_seconds` is set when asking again later may help, `hint` when something
+    else would.
     """
 
     def __init__(
@@ -64,12 +73,14 @@ class ModelError(Exception):
         spent: Tokens | None = None,
         wait_seconds: float | None = None,
         fault: Fault = "provider",
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.spent = spent or Tokens()
         self.wait_seconds = wait_seconds
         self.fault: Fault = fault
+        self.hint = hint
 
 
 class Unsupported(ModelError):
@@ -96,3 +107,8 @@ def worst(question: Question) -> Tokens:
     schema = None if question.schema is None else json.dumps(question.schema)
     asked = estimated_tokens(question.prompt, question.system, schema)
     return Tokens(input=asked, output=question.max_tokens, estimated=True)
+
+
+def so_far(most: Tokens, size: int) -> Tokens:
+    """What an answer counts for of which so many bytes came, none of them of use. At `most` what it could cost."""
+    return replace(most, output=min(most.output, math.ceil(size / BYTES_PER_TOKEN)), estimated=True)

@@ -19,7 +19,7 @@ import httpx2
 import openai
 import structlog
 
-from service.outside.model_question import ModelError, Tokens, Unsupported
+from service.outside.model_question import ModelError, Received, Tokens, Unsupported, so_far
 from service.outside.model_stream import events_in
 
 log = structlog.get_logger("agenthost.model")
@@ -36,6 +36,7 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_.\[\]]{0,39}", re.ASCII)
 """No hyphen and no capital: a provider that quotes its key there does not get it shown."""
 _UNSUPPORTED: Final = frozenset({400, 404, 405, 415, 422, 501})
 _KEY_REFUSED: Final = frozenset({401, 403})
+_KEY_HINT: Final = "Trying again does not help: only whoever runs this host can mend its key (OPENAI_API_KEY)."
 
 
 class Wire:
@@ -59,13 +60,16 @@ class Wire:
             ),
         )
 
-    async def post(self, path: str, body: dict[str, Any], *, worst: Tokens) -> Any:
-        """The JSON of the answer. Raises ModelError; `worst` is what a question may have cost whose answer was lost."""
+    async def post(self, path: str, body: dict[str, Any], *, worst: Tokens) -> Received:
+        """The JSON of the answer. Raises ModelError; `worst` is what a question may have cost whose answer was lost:
+        one that comes as a whole was made as a whole, however little of it arrived."""
         with _told(worst):
             response = await self._client.post(path, body=body, cast_to=httpx2.Response)
         return _json(response.content, worst)
 
-    async def stream(self, path: str, body: dict[str, Any], *, worst: Tokens, on_event: Callable[[Any], None]) -> Any:
+    async def stream(
+        self, path: str, body: dict[str, Any], *, worst: Tokens, on_event: Callable[[Any], None]
+    ) -> Received:
         """As `post`, with each event as it comes. None, when there were events: they are the answer."""
         with _told(worst):
             stream = await self._client.post(
@@ -74,12 +78,15 @@ class Wire:
             async with stream:
                 if not _is_stream(stream.response):
                     return _json(await stream.response.aread(), worst)
+                body_bytes = _Counted(stream.response.aiter_bytes())
                 try:
-                    async for event in events_in(stream.response.aiter_bytes()):
+                    async for event in events_in(aiter(body_bytes)):
                         on_event(event)
                 except (ValueError, RecursionError):
-                    raise _not_json(worst) from None
-        return None
+                    raise _not_json(so_far(worst, body_bytes.size)) from None
+                except httpx2.HTTPError:
+                    raise _cut_short(so_far(worst, body_bytes.size)) from None
+        return Received(None, body_bytes.size)
 
     async def close(self) -> None:
         await self._client.close()
@@ -94,7 +101,7 @@ def _told(worst: Tokens) -> Iterator[None]:
         raise _refusal(error.response, error.body) from None
     except _AnswerTooLarge as error:
         message = f"the model's answer has more than {error.most} bytes, the limit"
-        raise ModelError(message, spent=worst, fault="answer") from None
+        raise ModelError(message, spent=so_far(worst, error.most), fault="answer") from None
     except (openai.APIConnectionError, httpx2.HTTPError) as error:
         if isinstance(error.__cause__, httpx2.ConnectError | ssl.SSLError):
             log.warning("model_unreachable", error=type(error.__cause__).__name__)
@@ -102,19 +109,32 @@ def _told(worst: Tokens) -> Iterator[None]:
         raise _cut_short(worst) from None
 
 
-def _cut_short(worst: Tokens) -> ModelError:
-    return ModelError("the model provider's answer was cut short", spent=worst, fault="answer")
+def _cut_short(spent: Tokens) -> ModelError:
+    return ModelError("the model provider's answer was cut short", spent=spent, fault="answer")
 
 
-def _not_json(worst: Tokens) -> ModelError:
-    return Unsupported("the model provider's answer is not JSON", spent=worst, fault="answer")
+def _not_json(spent: Tokens) -> ModelError:
+    return Unsupported("the model provider's answer is not JSON", spent=spent, fault="answer")
 
 
-def _json(content: bytes, worst: Tokens) -> Any:
+def _json(content: bytes, worst: Tokens) -> Received:
     try:
-        return json.loads(content)
+        return Received(json.loads(content), len(content))
     except (ValueError, RecursionError):
-        raise _not_json(worst) from None
+        raise _not_json(so_far(worst, len(content))) from None
+
+
+class _Counted:
+    """The pieces of a body, and how many bytes have come."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self.size = 0
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces:
+            self.size += len(piece)
+            yield piece
 
 
 def _is_stream(response: httpx2.Response) -> bool:
@@ -192,7 +212,9 @@ def _refusal(response: httpx2.Response, body: object) -> ModelError:
         )
     if status in _KEY_REFUSED:
         log.error("model_key_refused", status=status)
-        return ModelError(f"the model provider refused this host's key ({status}): its operator must look at it")
+        return ModelError(
+            f"the model provider refused this host's key ({status}): its operator must look at it", hint=_KEY_HINT
+        )
     if status in _UNSUPPORTED:
         return Unsupported(f"the model provider refused the request ({said}): is the model's name right?")
     if status >= 500:

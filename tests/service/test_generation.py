@@ -353,16 +353,23 @@ NOT_AN_API = answer(b"<html>Welcome</html>")
 
 
 @pytest.mark.parametrize(
-    ("answers", "asked"),
-    [([NO_KEY], 1), ([NO_MODEL] * 3, 3), ([NOT_AN_API] * 3, 3), ([READY, NO_KEY], 2), ([READY, NO_MODEL], 2)],
+    ("answers", "asked", "hint"),
+    [
+        ([NO_KEY], 1, "only whoever runs this host can mend its key"),
+        ([NO_MODEL] * 3, 3, "look at OPENAI_BASE_URL and OPENAI_MODEL"),
+        ([NOT_AN_API] * 3, 3, "look at OPENAI_BASE_URL and OPENAI_MODEL"),
+        ([READY, NO_KEY], 2, "only whoever runs this host can mend its key"),
+        ([READY, NO_MODEL], 2, "send agent_config"),
+    ],
 )
 async def test_a_provider_that_is_set_up_wrongly_is_no_answer_at_once(
-    local_host: LocalHost, answers: Sequence[bytes], asked: int
+    local_host: LocalHost, answers: Sequence[bytes], asked: int, hint: str
 ) -> None:
     async with writing_host(local_host, *answers, asks=False) as host:
         failed = await host.write()
         assert (failed.status_code, code_of(failed)) == (502, "model_unavailable")
         assert "retry-after" not in failed.headers
+        assert hint in failed.json()["hint"]
         assert "sk-canary" not in failed.text
         assert len(host.provider.requests) == asked
         assert await host.agents() == 0
@@ -432,6 +439,27 @@ async def test_what_was_asked_counts_against_the_users_day(local_host: LocalHost
                 break
         assert code_of(refused) == "quota_exceeded"
         assert int(refused.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("bad", [answer(b"<html>"), HUGE, answer({"status": "?"})])
+async def test_a_broken_provider_hardly_costs_anything_of_the_users_day(local_host: LocalHost, bad: bytes) -> None:
+    async with writing_host(local_host, *[bad] * 4) as host:
+        failed = await host.write()
+        assert (failed.status_code, code_of(failed)) == (502, "model_unavailable")
+        assert "look at OPENAI_BASE_URL" in failed.json()["hint"]
+        tokens = failed.json()["generation"]["tokens"]
+        assert tokens["output"] <= (4 * 8000 if bad is HUGE else 4 * 10)
+
+
+async def test_a_day_that_ends_between_attempts_is_told_with_the_attempts(local_host: LocalHost) -> None:
+    async with writing_host(local_host, HUGE, limit_tokens_per_day=10_000) as host:
+        refused = await host.write()
+        assert (refused.status_code, code_of(refused)) == (429, "quota_exceeded")
+        assert int(refused.headers["retry-after"]) > 0
+        problem = refused.json()
+        assert [each["step"] for each in problem["attempts"]] == ["model"]
+        assert problem["generation"]["attempts"] == 1
+        assert "bytes, the limit" in problem["detail"]
 
 
 async def test_generations_of_a_day_are_limited(local_host: LocalHost) -> None:

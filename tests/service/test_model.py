@@ -3,11 +3,13 @@
 import asyncio
 import gzip
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -20,6 +22,7 @@ from service.outside.model_dialects import closed, strict
 from service.outside.model_question import Completion, ModelError, Question, Tokens
 from tests.peers.aimock import Aimock
 from tests.service.scripted_provider import HANGS, READY, answer, said, scripted
+from tests.service.writing import streamed
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 TEXT = answer(said("hello"))
@@ -254,28 +257,56 @@ HUGE_PART = b"x" * 65536
 
 
 @pytest.mark.parametrize(
-    ("lost", "told"),
+    ("lost", "told", "output"),
     [
-        (HANGS, "did not answer within"),
-        (answer(said("hello"), cut_by=10), "was cut short"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{", "was cut short"),
-        (b"nonsense\r\n\r\n", "was cut short"),
-        (answer(gzip.compress(b"0" * 10**7), headers={"Content-Encoding": "gzip"}), "was cut short"),
-        (answer(b"not JSON"), "is not JSON"),
-        (answer(b""), "is not JSON"),
-        (answer(b"[" * 100_000), "is not JSON"),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n", *[HUGE_PART] * 1000], "the limit"),
+        (HANGS, "did not answer within", 100),
+        (answer(said("hello"), cut_by=10), "was cut short", 100),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{", "was cut short", 100),
+        (b"nonsense\r\n\r\n", "was cut short", 100),
+        (answer(gzip.compress(b"0" * 10**7), headers={"Content-Encoding": "gzip"}), "was cut short", 100),
+        (answer(b"not JSON"), "is not JSON", 2),
+        (answer(b""), "is not JSON", 0),
+        (answer(b"[" * 100_000), "is not JSON", 100),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n", *[HUGE_PART] * 1000], "the limit", 100),
     ],
 )
-async def test_an_answer_that_was_lost_counts_as_all_it_may_have_cost_and_is_not_asked_again(
-    lost: bytes | list[bytes], told: str
+async def test_an_answer_of_no_use_counts_as_what_came_of_it_and_a_lost_one_as_all_it_may_have_cost(
+    lost: bytes | list[bytes], told: str, output: int
 ) -> None:
     began = time.monotonic()
     failure, times = await refused(lost, seconds=2.0)
     assert told in failure.message
-    assert failure.spent == WORST
+    assert failure.spent == replace(WORST, output=output)
     assert times == 1
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        streamed({"type": "response.output_text.delta", "delta": "he"}, cut=True),
+        streamed({"type": "response.output_text.delta", "delta": "he"}),
+    ],
+)
+async def test_a_stream_that_breaks_off_counts_as_what_came_of_it(lost: list[bytes]) -> None:
+    pieces: list[str] = []
+    question = Question(prompt="hello", model="m", max_tokens=100)
+    async with scripted(READY, lost) as provider, model_at(provider.url) as model:
+        with pytest.raises(ModelError, match="was cut short") as error:
+            await model.complete(question, deadline=time.monotonic() + 5, on_text=pieces.append)
+    assert pieces == ["he"]
+    assert error.value.spent.input == WORST.input
+    assert 0 < error.value.spent.output < 30
+
+
+async def test_a_refused_key_is_nothing_to_try_again_with() -> None:
+    for status in (401, 403):
+        failure, _ = await refused(answer({}, status=status))
+        assert "only whoever runs this host can mend its key" in str(failure.hint)
+        async with scripted(answer({}, status=status)) as provider, model_at(provider.url) as model:
+            with pytest.raises(ModelError) as at_first:
+                await asked(model)
+        assert at_first.value.hint == failure.hint
 
 
 @pytest.mark.parametrize(
@@ -294,7 +325,7 @@ async def test_an_answer_that_was_lost_counts_as_all_it_may_have_cost_and_is_not
 async def test_json_that_is_no_answer_is_an_error(body: Any) -> None:
     failure, _ = await refused(answer(body))
     assert "not one of an OpenAI-compatible API" in failure.message
-    assert failure.spent == WORST
+    assert failure.spent == replace(WORST, output=math.ceil(len(json.dumps(body)) / 4))
 
 
 @pytest.mark.parametrize(
