@@ -46,6 +46,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     ),
     "quota_exceeded": ErrorKind(429, "A daily quota is used up", _TRY_LATER),
     "too_many_checks": ErrorKind(429, "Too many checks in flight", _TRY_LATER),
+    "too_many_generations": ErrorKind(429, "Too many generations in flight", _TRY_LATER),
     # Agents
     "not_your_agent": ErrorKind(403, "Not your agent", "Run agents under your own user id, the 'sub' of your token."),
     "agent_not_found": ErrorKind(404, "No such agent", "GET /agents lists your agents."),

@@ -160,7 +160,7 @@ _CODE: Final = (
     *("validation_failed", "kind_not_supported", "engine_not_supported", "code_refused", "code_too_large"),
     *("quota_exceeded", "too_many_checks", "engine_unavailable"),
 )
-_GENERATION: Final = ("model_not_configured", "model_unavailable", "generation_failed")
+_GENERATION: Final = ("model_not_configured", "model_unavailable", "generation_failed", "too_many_generations")
 _GREETER: Final = 'def run(name: str = "World"):\n    return {"message": f"Hello, {name}"}\n'
 _WISH: Final = "Remind me every Monday of my open tasks, which are in the table tasks."
 _COUNTER: Final = 'def run(services):\n    return {"visits": services.kv.increment("visits")}\n'

@@ -1,16 +1,22 @@
-"""The line before the jail for drafts: few are checked and tried at a time, so that runs find their children parked.
+"""What generations share: a user has few at a time, and their drafts stand in a line before the jail, where few are
+checked and tried at a time, so that runs find their children parked.
 
-A user has one place, so that nobody's many drafts stand in the way of another's only one.
+A user has one place in it, so that nobody's many drafts stand in the way of another's only one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from service.errors import ApiError
+
 PLACES: Final = 2
+GENERATIONS_OF_A_USER: Final = 5
+RETRY_SECONDS: Final = 10
 
 
 class DraftLine:
@@ -19,7 +25,25 @@ class DraftLine:
     def __init__(self) -> None:
         self.waiting_or_in = 0
         self._places = asyncio.Semaphore(PLACES)
+        self.generations: Counter[UUID] = Counter()
         self._users: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    @contextmanager
+    def generation(self, user_id: UUID) -> Iterator[None]:
+        """One of the user's, from its first question to its end. Raises ApiError `too_many_generations`."""
+        if self.generations[user_id] >= GENERATIONS_OF_A_USER:
+            raise ApiError(
+                "too_many_generations",
+                f"You have {GENERATIONS_OF_A_USER} generations in flight, the limit of a user.",
+                headers={"Retry-After": str(RETRY_SECONDS)},
+            )
+        self.generations[user_id] += 1
+        try:
+            yield
+        finally:
+            self.generations[user_id] -= 1
+            if not self.generations[user_id]:
+                del self.generations[user_id]
 
     @asynccontextmanager
     async def place(self, user_id: UUID) -> AsyncIterator[None]:

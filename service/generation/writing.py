@@ -85,8 +85,9 @@ async def rewrite_agent(
 async def _generated(host: Host, store: AgentStore, wish: Wish, progress: Progress) -> Generated:
     """What the model wrote, counted against the user's day. Raises ApiError."""
     model_of(host)
-    await store.take_generation(host.settings.limit_generations_per_day)
-    return await generate(host, store.caller, wish, progress)
+    with host.drafts.generation(store.caller.user_id):
+        await store.take_generation(host.settings.limit_generations_per_day)
+        return await generate(host, store.caller, wish, progress)
 
 
 async def _examined(host: Host, caller: Caller, config: AgentConfig, *, proposes: bool) -> Definition | ApiError:

@@ -8,6 +8,7 @@ from sandbox.limits import LOWERABLE
 from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
 from service.database.user_tables import REHEARSAL_SECONDS, REHEARSALS_AT_ONCE
+from service.generation.line import GENERATIONS_OF_A_USER
 from service.generation.line import PLACES as DRAFT_PLACES
 from service.limit_settings import LimitSettings
 from service.protocol import HEAD_BYTES, HEAD_SECONDS
@@ -75,6 +76,7 @@ _FIXED: Final = (
     ("checks_of_a_user", PLACES_OF_A_USER, "checks", "user", "Checks of code new to the host at the same time."),
     ("checks_at_once", PLACES, "checks", "host", "Checks of code new to the host, of all users, at the same time."),
     ("check_wait_seconds", PATIENCE_SECONDS, "seconds", "request", "How long a check waits for its turn."),
+    ("generations_of_a_user", GENERATIONS_OF_A_USER, "generations", "user", "Generations at the same time."),
     ("drafts_of_a_user", 1, "drafts", "user", "Drafts of a model that are checked and tried at the same time."),
     ("drafts_at_once", DRAFT_PLACES, "drafts", "host", "The same, of all users."),
     ("db_dry_runs_of_a_user", 1, "runs", "user", "Dry runs that hold the database at the same time."),

@@ -462,6 +462,37 @@ async def test_a_day_that_ends_between_attempts_is_told_with_the_attempts(local_
         assert "bytes, the limit" in problem["detail"]
 
 
+async def test_a_user_has_five_generations_at_the_same_time(local_host: LocalHost) -> None:
+    wish = {"description": "Greets."}
+    async with writing_host(local_host, limit_generations_per_day=6) as host:
+        waiting = [asyncio.create_task(host.user.http.post("/agents/generate", json=wish)) for _ in range(5)]
+        async with asyncio.timeout(10):
+            while len(host.provider.requests) < 6:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        for headers in ({}, {"Accept": "text/event-stream"}):
+            refused = await host.user.http.post("/agents/generate", json=wish, headers=headers)
+            assert (refused.status_code, code_of(refused)) == (429, "too_many_generations")
+            assert int(refused.headers["retry-after"]) > 0
+        assert len(host.provider.requests) == 6
+        async with host.local_host.user() as other:
+            others = asyncio.create_task(other.http.post("/agents/generate", json=wish))
+            async with asyncio.timeout(10):
+                while len(host.provider.requests) < 7:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.01)
+            for task in (*waiting, others):
+                task.cancel()
+            await asyncio.gather(*waiting, others, return_exceptions=True)
+        async with asyncio.timeout(10):
+            while host.local_host.host.drafts.generations[host.user.user_id]:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        again = asyncio.create_task(host.user.http.post("/agents/generate", json=wish))
+        async with asyncio.timeout(10):
+            while len(host.provider.requests) < 8:  # noqa: ASYNC110 - those refused took nothing of the day
+                await asyncio.sleep(0.01)
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+
+
 async def test_generations_of_a_day_are_limited(local_host: LocalHost) -> None:
     async with writing_host(local_host, writes(GREETER), limit_generations_per_day=1) as host:
         assert (await host.write()).status_code == 201
