@@ -1,4 +1,5 @@
-"""The command line: agenthost up | token | doctor | migrate | check | new | run | runs | logs | pull | push | secret.
+"""The command line: agenthost up | token | doctor | migrate | check | new | accept | run | runs | logs | pull | push
+| secret.
 
 Exit codes: 0 done; 1 failed, or the host could not serve; 2 wrong usage; 3 the agent failed; 4 no host answers.
 """
@@ -116,6 +117,19 @@ def new(
     write_agent(_connection(url, token), description, name, accept=accept, output=output)
 
 
+@app.command()
+def accept(
+    name: Annotated[str, typer.Argument(help="Name of the agent.")],
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Let an agent use what its code proposes, and print what it may use then."""
+    from service.commands.grants import accept_agent
+
+    accept_agent(_connection(url, token), name, output=output)
+
+
 @app.command("run")
 def run_agent(
     name: Annotated[str, typer.Argument(help="Name of the agent.")],
@@ -230,7 +244,10 @@ def _connection(url: str | None, token: str | None) -> client.Connection:
     here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     # A run answers when it has ended: wait a little longer than the longest.
     return client.Connection(
-        url or f"http://{here}:{settings.port}", token or _mint(settings), settings.limit_wall_seconds + 30
+        url or f"http://{here}:{settings.port}",
+        token or _mint(settings),
+        settings.limit_wall_seconds + 30,
+        signed_in=None if token else settings.data_dir,
     )
 
 

@@ -5,12 +5,23 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, print_table, printable, say
+from service.commands.console import (
+    Exit,
+    Output,
+    fail,
+    fail_with_problem,
+    print_json,
+    print_table,
+    printable,
+    say,
+    started_as,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -22,11 +33,12 @@ Told = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A host, and the token of the user who asks it."""
+    """A host, and the token of the user who asks it; `signed_in` is the data directory whose key has signed it."""
 
     url: str
     token: str
     seconds: float
+    signed_in: Path | None = None
 
     def get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> tuple[int, dict[str, Any]]:
         return self.ask("GET", path, params)
@@ -95,7 +107,8 @@ class Connection:
         except httpx.InvalidURL:
             fail(f"{self.url} is not an address.", code=Exit.USAGE)
         except httpx.TransportError:
-            fail(f"No host answers at {self.url}.", hint="Start one with: agenthost up", code=Exit.UNREACHABLE)
+            hint = f"Start one with: {started_as()} up. For one elsewhere set AGENTHOST_PORT, or say --url http://..."
+            fail(f"No host answers at {self.url}.", hint=hint, code=Exit.UNREACHABLE)
 
     def _document(self, text: str | bytes) -> dict[str, Any]:
         try:
@@ -104,6 +117,12 @@ class Connection:
             document = None
         if not isinstance(document, dict):
             fail(f"What answers at {self.url} is not agenthost.", code=Exit.UNREACHABLE)
+        if document.get("code") == "invalid_token" and self.signed_in is not None:
+            hint = (
+                f"It was signed with the key in {self.signed_in}, which is not that host's: "
+                "set AGENTHOST_DATA_DIR to the host's data directory, or say --token."
+            )
+            return {**document, "hint": hint}
         return document
 
     @property

@@ -1,6 +1,9 @@
 """What the command line says: data on standard output, the rest on standard error, one meaning an exit code."""
 
 import json
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
@@ -24,6 +27,15 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+def started_as() -> str:
+    """How this command line is typed here: by its path, unless the shell finds it by its name."""
+    path = sys.argv[0]
+    found = shutil.which("agenthost")
+    if os.path.basename(path) != "agenthost" or not os.path.exists(path):
+        return "agenthost"
+    return "agenthost" if found is not None and os.path.samefile(found, path) else shlex.quote(path)
 
 
 def say(text: str = "") -> None:
@@ -63,8 +75,11 @@ def fail_with_problem(problem: Mapping[str, Any], output: Output, *, code: Exit 
     if output is Output.JSON:
         print_json(dict(problem))
         raise typer.Exit(code)
-    for place in problem.get("errors") or ():
-        where = place.get("pointer") or f"line {place.get('line')}, column {place.get('column')}"
-        say(f"  {printable(where)}: {printable(place.get('message', ''))}")
     detail = printable(problem.get("detail", "the host gave no reason"))
+    for place in problem.get("errors") or ():
+        pointer, message = place.get("pointer"), printable(place.get("message", ""))
+        if pointer is not None and detail in (message, f"{printable(pointer)[1:] or 'The input'} {message}."):
+            continue  # it is the detail
+        where = f"line {place.get('line')}, column {place.get('column')}" if pointer is None else pointer or "all of it"
+        say(f"  {printable(where)}: {message}")
     fail(f"{detail} ({problem.get('code', 'unknown')})", hint=printable(problem.get("hint", "")), code=code)

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -21,18 +21,9 @@ from service.agents.models import NAME_PATTERN
 from service.capabilities.plain_json import canonical
 from service.commands.client import Connection
 from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, printable, say
+from service.commands.grants import say_grants
 
 _CHANGED_MEANWHILE: Final = (409, 412)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of one agent; of one that was refused, why."""
-
-    agent_name: str
-    file: str
-    did: Literal["pulled", "pushed", "unchanged", "refused"]
-    reason: str = ""
 
 
 class Refused(Exception):
@@ -46,9 +37,27 @@ class Stored:
     content: Content
     version: int
     revision: int
+    capabilities: Mapping[str, Any]
+    proposed: Mapping[str, Any]
 
     def text(self) -> str:
         return written(self.content, version=self.version, revision=self.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one agent; of one that was refused, why; of one that was pushed, how the host has it now."""
+
+    agent_name: str
+    file: str
+    did: Literal["pulled", "pushed", "unchanged", "refused"]
+    reason: str = ""
+    stored: Stored | None = None
+
+    def document(self) -> dict[str, Any]:
+        told = {"agent_name": self.agent_name, "file": self.file, "did": self.did, "reason": self.reason}
+        of = self.stored
+        return told if of is None else {**told, "capabilities": of.capabilities, "proposed": of.proposed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +131,11 @@ def _pushed(host: Connection, local: Local, *, force: bool, output: Output) -> D
             answered = _defined(host, local, force=force)
         elif compare(local.file, stored.content) is Standing.SAME:
             _write(local, stored)
-            return Done(local.name, str(local.path), "unchanged")
+            return Done(local.name, str(local.path), "unchanged", stored=stored)
         else:
             answered = _changed(host, local, stored, force=force)
         _write(local, answered)
-        return Done(local.name, str(local.path), "pushed")
+        return Done(local.name, str(local.path), "pushed", stored=answered)
     except Refused as error:
         return Done(local.name, str(local.path), "refused", str(error))
     except NotAFile as error:
@@ -221,7 +230,9 @@ def _stored_of(document: Mapping[str, Any]) -> Stored:
         raise NotAFile("what the host has is not made of code")
     if not isinstance(version, int) or not isinstance(revision, int):
         raise NotAFile("what the host answers is no agent")
-    return Stored(content=Content(description=description, config=config), version=version, revision=revision)
+    content = Content(description=description, config=config)
+    may, proposed = document.get("capabilities"), document.get("proposed")
+    return Stored(content=content, version=version, revision=revision, capabilities=may or {}, proposed=proposed or {})
 
 
 def _local(path: Path) -> Local:
@@ -275,10 +286,12 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 
 def _told(done: Sequence[Done], output: Output) -> Exit:
     if output is Output.JSON:
-        print_json({"data": [asdict(each) for each in done]})
+        print_json({"data": [each.document() for each in done]})
     for each in done if output is Output.TEXT else ():
         if each.did != "refused":
             typer.echo(f"{each.did:<9} {each.file}")
+            if each.stored is not None:
+                say_grants(each.stored.capabilities, each.stored.proposed, each.agent_name)
         else:
             say(f"{typer.style('refused', fg='red')}   {printable(each.reason)}")
     return Exit.FAILED if any(each.did == "refused" for each in done) else Exit.OK

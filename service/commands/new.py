@@ -6,7 +6,8 @@ from typing import Any
 import typer
 
 from service.commands.client import Connection
-from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, printable, say
+from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, printable, say, started_as
+from service.commands.grants import say_grants
 
 
 def write_agent(host: Connection, description: str, name: str | None, *, accept: bool, output: Output) -> None:
@@ -67,11 +68,9 @@ def _say_agent(document: Mapping[str, Any]) -> None:
     made = document["generation"]
     say(f"written   by {printable(made['model'])} in {made['seconds']:.1f} s, {sum(made['tokens'].values())} tokens")
     say(f"summary   {printable(document['summary'])}")
-    say(f"may use   {', '.join(document['capabilities']) or 'nothing'}")
-    if document["proposed"]:
-        say(f"proposed  {', '.join(document['proposed'])}: denied live until you accept it")
+    say_grants(document["capabilities"], document["proposed"], document.get("agent_name"))
     if "agent_name" in document:
         say(
-            f"agent     {document['agent_name']} version {document['version']}, run it with: agenthost run "
+            f"agent     {document['agent_name']} version {document['version']}, run it with: {started_as()} run "
             f"{document['agent_name']}"
         )

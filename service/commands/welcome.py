@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
+from service.commands.console import started_as
 from service.database.gateway import DatabaseError
 from service.host import Host
 from service.local import DEMO_EMAIL, DEMO_USER_ID, TOKEN_SECONDS, user_of_email
@@ -25,7 +26,7 @@ async def welcome(host: Host, url: str) -> str:
     if host.identity is not None and host.settings.local_mode:
         lines += ["", *await _demo(host, url)]
     elif host.identity is not None:
-        lines.append("A token for a local user: agenthost token --email ada@example.com")
+        lines.append(f"A token for a local user: {started_as()} token --email ada@example.com")
     return "\n".join(lines)
 
 
@@ -38,24 +39,28 @@ async def _demo(host: Host, url: str) -> list[str]:
     body = json.dumps({"agent_name": name, "agent_config": _CODE})
     return [
         f"A token of the demo user {DEMO_EMAIL}, good for {TOKEN_SECONDS // 86_400} days:",
-        token,
+        f"TOKEN={token}",
         "",
-        "Sample agents are there already: try `agenthost run site_checker --test`, or define one of your own:",
-        _curl(token, f"{url}/agents", "-H 'Content-Type: application/json'", "-d", shlex.quote(body)),
+        "Sample agents are there already. Try one:",
+        f'{started_as()} run site_checker --test --url {url} --token "$TOKEN"',
+        "",
+        "Define one of your own:",
+        _curl("TOKEN", f"{url}/agents", "-H 'Content-Type: application/json'", "-d", shlex.quote(body)),
         "",
         "Run it:",
-        _curl(token, shlex.quote(f"{agent}?name=Ada")),
+        _curl("TOKEN", shlex.quote(f"{agent}?name=Ada")),
         "",
         "Run it dry, so that it cannot act:",
-        _curl(token, shlex.quote(f"{agent}?name=Ada&test=true")),
+        _curl("TOKEN", shlex.quote(f"{agent}?name=Ada&test=true")),
         "",
         "And see that nobody else can (403, not_your_agent):",
-        _curl(stranger, shlex.quote(f"{agent}?name=Ada")),
+        f"STRANGER={stranger}",
+        _curl("STRANGER", shlex.quote(f"{agent}?name=Ada")),
     ]
 
 
-def _curl(token: str, *arguments: str) -> str:
-    return f"curl -sS -H 'Authorization: Bearer {token}' {' '.join(arguments)}"
+def _curl(variable: str, *arguments: str) -> str:
+    return f'curl -sS -H "Authorization: Bearer ${variable}" {" ".join(arguments)}'
 
 
 async def _free_name(host: Host, token: str) -> str:

@@ -99,6 +99,11 @@ class Up:
         return found[0]
 
     @property
+    def variables(self) -> list[str]:
+        """The lines that the curl lines come after."""
+        return re.findall(r"^[A-Z]+=.*$", self.printed, re.MULTILINE)
+
+    @property
     def curl_lines(self) -> list[str]:
         return re.findall(r"^curl .*$", self.printed, re.MULTILINE)
 

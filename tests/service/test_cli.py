@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from service.database.embedded import EmbeddedPostgres
-from tests.service.operator import Operator, Up, define
+from tests.service.operator import AGENTHOST, Operator, Up, define
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +36,55 @@ def token(operator: Operator, host: Up) -> str:
 def shell(line: str) -> tuple[int, Any]:
     """HTTP status and document of a curl line, as pasted."""
     done = subprocess.run(
-        ["bash", "-c", line + " -w '\\n%{http_code}'"], capture_output=True, text=True, timeout=60, check=True
+        ["sh", "-c", line + " -w '\\n%{http_code}'"], capture_output=True, text=True, timeout=60, check=True
     )
     body, _, status = done.stdout.rpartition("\n")
     return int(status), json.loads(body)
 
 
 def test_the_printed_lines_work_as_pasted(host: Up) -> None:
-    (defined, agent), (ran, run), (dry, dry_run), (refused, problem) = map(shell, host.curl_lines)
+    lines = ["\n".join([*host.variables, line]) for line in host.curl_lines]
+    (defined, agent), (ran, run), (dry, dry_run), (refused, problem) = map(shell, lines)
     assert (defined, ran, dry, refused) == (201, 200, 200, 403)
     assert agent["agent_name"] == "hello"
     assert (run["test"], run["output"], run["effects"][0]["performed"]) == (False, {"message": "Hello, Ada"}, True)
     assert (dry_run["test"], dry_run["output"], dry_run["effects"][0]["performed"]) == (True, run["output"], False)
     assert problem["code"] == "not_your_agent"
+
+
+def test_a_printed_token_stands_once_and_a_sample_runs_as_pasted(operator: Operator, host: Up, tmp_path: Path) -> None:
+    token, stranger = (line.partition("=")[2] for line in host.variables)
+    assert [host.printed.count(each) for each in (token, stranger)] == [1, 1]
+    (line,) = re.findall(r"^.* run site_checker .*$", host.printed, re.MULTILINE)
+    assert line.split()[0] == str(AGENTHOST)
+    pasted = f"TOKEN={token}\nuntil {line}; do sleep 1; done"  # the samples are defined while the host already serves
+    environment = {"PATH": os.environ["PATH"], "AGENTHOST_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(["sh", "-c", pasted], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["looked_at"] == 2
+
+
+def test_a_command_says_where_else_a_host_could_be_and_whose_key_was_used(
+    operator: Operator, host: Up, tmp_path: Path
+) -> None:
+    nowhere = operator.types("runs", "--url", "http://127.0.0.1:1").stderr
+    assert f"{AGENTHOST} up" in nowhere
+    assert "AGENTHOST_PORT" in nowhere
+    assert "--url" in nowhere
+    stranger = Operator(tmp_path, operator.port)
+    refused = stranger.types("runs")
+    assert refused.returncode == 1
+    assert f"the key in {tmp_path}" in refused.stderr
+    assert "AGENTHOST_DATA_DIR" in refused.stderr
+    assert "AGENTHOST_DATA_DIR" not in stranger.types("runs", "--token", "a.e30.b").stderr
+
+
+def test_a_wrong_input_is_told_once(operator: Operator, host: Up, token: str) -> None:
+    define(host, token, "told_once", "def run(times: int = 1, often: int = 1):\n    return times\n")
+    for wrong in ("nam=x", "times=x"):
+        said = operator.types("run", "told_once", wrong).stderr
+        assert len(re.findall(rf"\b{wrong.partition('=')[0]}\b", said)) == 1, said
+    both = operator.types("run", "told_once", "often=x", "times=x").stderr
+    assert {"often", "times"} <= set(re.findall(r"\w+", both)), both
 
 
 def test_a_token_stands_alone_on_standard_output(operator: Operator, host: Up, token: str) -> None:
