@@ -17,6 +17,8 @@ MAX_SUMMARY: Final = 2000
 MAX_EXAMPLE: Final = 64 * 1024
 """Characters of an example input, far below what a run may take."""
 
+_PYTHON_BLOCK: Final = ("```python", "```py")
+
 Step = Literal["model", "refusal", "check", "input", "dry_run"]
 """Where an attempt ended: no answer of use, the model would not, the code, its example input, its dry run."""
 
@@ -48,6 +50,8 @@ def draft_of(completion: Completion) -> Draft:
     value = completion.value or {}
     code, summary, example = (value.get(name) for name in ("code", "summary", "example_input_json"))
     if not isinstance(code, str) or not code.strip():
+        if fenced := fenced_draft(completion.text):
+            return fenced
         raise Refused("model", ["The answer has no `code`."])
     if isinstance(example, str) and len(example) > MAX_EXAMPLE:
         raise Refused("input", [f"`example_input_json` has more than {MAX_EXAMPLE} characters."], code=code)
@@ -59,6 +63,18 @@ def draft_of(completion: Completion) -> Draft:
         raise Refused("input", ["`example_input_json` should be a text that holds a JSON object."], code=code)
     summary = summary[:MAX_SUMMARY] if isinstance(summary, str) else ""
     return Draft(code=code, summary=summary, example_input=given)
+
+
+def fenced_draft(text: str) -> Draft | None:
+    """The code of an answer that is no JSON, where exactly one block of it is Python; without an example of its own."""
+    lines = text.split("\n")
+    opened = [number for number, line in enumerate(lines) if line.strip().lower() in _PYTHON_BLOCK]
+    if len(opened) != 1:
+        return None
+    rest = lines[opened[0] + 1 :]
+    closed = next((number for number, line in enumerate(rest) if line.strip() == "```"), 0)
+    code = "\n".join(rest[:closed])
+    return Draft(code=f"{code}\n", summary="", example_input={}) if code.strip() else None
 
 
 def of_check(error: ApiError) -> list[str]:

@@ -21,7 +21,7 @@ from service.capabilities.day_tokens import DayIsOver, DayTokens
 from service.capabilities.effects import Effect
 from service.errors import ApiError
 from service.generation import prompt
-from service.generation.draft import Draft, Refused, draft_of, of_check, of_failure
+from service.generation.draft import Draft, Refused, draft_of, fenced_draft, of_check, of_failure
 from service.generation.partial_code import PartialCode
 from service.generation.progress import UNWATCHED, Progress
 from service.generation.rehearsal import rehearse
@@ -171,20 +171,21 @@ class _Generation:
             if piece := code.take(text):
                 self._progress.code(attempt, piece)
 
-        completion = await self._patiently(asked, on_text if self._progress.watched else None)
-        draft = draft_of(completion)
+        draft = await self._patiently(asked, on_text if self._progress.watched else None)
         if not code.begun:
             self._progress.code(attempt, draft.code)
         return draft
 
-    async def _patiently(self, question: Question, on_text: OnText | None) -> Completion:
-        """The model's answer, asked for again while the provider may come back. Raises Refused for an answer of no
+    async def _patiently(self, question: Question, on_text: OnText | None) -> Draft:
+        """What the model wrote, asked for again while the provider may come back. Raises Refused for an answer of no
         use, ApiError `model_unavailable` when there is none."""
         backoff = iter(BACKOFF_SECONDS)
         while True:
             try:
-                return await self._asked(question, on_text)
+                return draft_of(await self._asked(question, on_text))
             except ModelError as error:
+                if fenced := fenced_draft(error.text):
+                    return fenced
                 if error.fault != "provider":
                     raise Refused("refusal" if error.fault == "refusal" else "model", [error.message]) from None
                 wait = math.inf if error.wait_seconds is None else max(next(backoff, math.inf), error.wait_seconds)

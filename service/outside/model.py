@@ -204,7 +204,7 @@ def _completion(question: Question, said: Said) -> Completion:
         value = _object_in(said.text)
         if value is None:
             message = f"the model did not answer with JSON{f': {cut_at}' if cut else ''}"
-            raise ModelError(message, spent=tokens, fault="answer")
+            raise ModelError(message, spent=tokens, fault="answer", text=said.text)
     return Completion(text=said.text, value=value, tokens=tokens, cut=cut)
 
 

@@ -63,7 +63,7 @@ class ModelError(Exception):
     """No answer. The message is for an agent's author: nothing of the host's, of its key, or of other users.
 
     `spent` is what it cost all the same; `wait_seconds` is set when asking again later may help, `hint` when something
-    else would.
+    else would. `text` is what the model said that should have said JSON.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class ModelError(Exception):
         wait_seconds: float | None = None,
         fault: Fault = "provider",
         hint: str | None = None,
+        text: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -81,6 +82,7 @@ class ModelError(Exception):
         self.wait_seconds = wait_seconds
         self.fault: Fault = fault
         self.hint = hint
+        self.text = text
 
 
 class Unsupported(ModelError):

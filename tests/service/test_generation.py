@@ -418,6 +418,29 @@ CUT = answer(
 HUGE = answer(b"{" + b" " * (5 * 1024 * 1024) + b"}")
 
 
+FENCED = f"Here is your agent:\n\n```python\n{GREETER}```\n\nIt greets."
+WITH_OBJECT = 'Sure.\n```Python\ndef run():\n    return {"message": "Hello, World"}\n```'
+
+
+@pytest.mark.parametrize("text", [FENCED, WITH_OBJECT, FENCED + "\n```sh\nagenthost run made\n```"])
+async def test_a_block_of_python_instead_of_json_is_taken_as_the_code(local_host: LocalHost, text: str) -> None:
+    async with writing_host(local_host, told(text)) as host:
+        made = await host.write()
+        assert made.status_code == 201, made.text
+        document = made.json()
+        assert document["agent_config"]["code"].strip() in text
+        assert (document["summary"], document["dry_run"]["input"]) == ("", {})
+        assert document["dry_run"]["output"] == {"message": "Hello, World"}
+
+
+@pytest.mark.parametrize("text", [FENCED * 2, FENCED.replace("```\n", ""), "```python\n```", "```\n" + GREETER + "```"])
+async def test_anything_else_than_one_block_of_python_is_no_answer(local_host: LocalHost, text: str) -> None:
+    async with writing_host(local_host, told(text), generation_attempts=1) as host:
+        failed = await host.write()
+        assert (failed.status_code, code_of(failed)) == (502, "model_unavailable")
+        assert await host.agents() == 0
+
+
 @pytest.mark.parametrize("bad", [CUT, HUGE, answer({"status": "failed", "output": []}), answer(b"{}", cut_by=1)])
 async def test_answers_that_are_cut_huge_or_lost_are_asked_for_again(local_host: LocalHost, bad: bytes) -> None:
     async with writing_host(local_host, bad, writes(GREETER)) as host:
