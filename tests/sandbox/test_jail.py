@@ -195,14 +195,17 @@ async def test_a_killed_running_child_is_a_failed_run() -> None:
 async def test_a_check_that_is_killed_is_nobodys_verdict() -> None:
     source = "x = " + "+".join(["1"] * 3000) + "\n" + "y = [0]\n" * 12000 + "def run():\n    return 1\n"
     async with started() as engine:
-        assert engine.nursery.current is not None
+        zygote = engine.nursery.current
+        assert zygote is not None
         checking = asyncio.create_task(engine.check(source))
-        await eventually(lambda: engine.nursery.current.handed_out > len(PROBES))  # type: ignore[union-attr]
-        for pid in processes_below(engine.nursery.current.process.pid)[1:]:
+        await eventually(lambda: zygote.handed_out > len(PROBES))
+        killed = list(zygote.children.values())
+        for pid in processes_below(zygote.process.pid)[1:]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with pytest.raises(SandboxUnavailable):
             await checking
+        await eventually(lambda: not any(child in killed for child in zygote.children.values()))
         again = await engine.check(source)
         assert "cut off" not in str(again.problems)
         assert not [problem for problem in again.problems if problem.code == "source_refused"]
