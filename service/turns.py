@@ -16,7 +16,8 @@ class NoTurn(Exception):
 
 
 class Turns:
-    def __init__(self, *, places: int, places_of_a_user: int, patience_seconds: float) -> None:
+    def __init__(self, *, places: int, places_of_a_user: int, patience_seconds: float | None) -> None:
+        """Without `patience_seconds` a place is waited for without an end."""
         self._places = asyncio.Semaphore(places)
         self._places_of_a_user = places_of_a_user
         self._patience_seconds = patience_seconds
@@ -29,7 +30,8 @@ class Turns:
         The user's own place comes first: who has none does not stand in the way of others.
         """
         own = self._users.setdefault(user_id, asyncio.Semaphore(self._places_of_a_user))
-        deadline = asyncio.get_running_loop().time() + self._patience_seconds
+        patience = self._patience_seconds
+        deadline = None if patience is None else asyncio.get_running_loop().time() + patience
         await _acquire(own, deadline, others=False)
         try:
             await _acquire(self._places, deadline, others=True)
@@ -41,7 +43,7 @@ class Turns:
             own.release()
 
 
-async def _acquire(places: asyncio.Semaphore, deadline: float, *, others: bool) -> None:
+async def _acquire(places: asyncio.Semaphore, deadline: float | None, *, others: bool) -> None:
     try:
         async with asyncio.timeout_at(deadline):
             await places.acquire()

@@ -4,15 +4,14 @@ checked and tried at a time, so that runs find their children parked.
 A user has one place in it, so that nobody's many drafts stand in the way of another's only one.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from service.errors import ApiError
+from service.turns import Turns
 
 PLACES: Final = 2
 GENERATIONS_OF_A_USER: Final = 5
@@ -24,9 +23,8 @@ class DraftLine:
 
     def __init__(self) -> None:
         self.waiting_or_in = 0
-        self._places = asyncio.Semaphore(PLACES)
+        self._turns = Turns(places=PLACES, places_of_a_user=1, patience_seconds=None)
         self.generations: Counter[UUID] = Counter()
-        self._users: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     @contextmanager
     def generation(self, user_id: UUID) -> Iterator[None]:
@@ -47,10 +45,9 @@ class DraftLine:
 
     @asynccontextmanager
     async def place(self, user_id: UUID) -> AsyncIterator[None]:
-        own = self._users.setdefault(user_id, asyncio.Lock())
         self.waiting_or_in += 1
         try:
-            async with own, self._places:
+            async with self._turns.taken(user_id):
                 yield
         finally:
             self.waiting_or_in -= 1

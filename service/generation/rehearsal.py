@@ -80,15 +80,7 @@ class _NoRows(Reads):
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
 
-    async def select(
-        self,
-        table: str,
-        *,
-        columns: list[str] | None = None,
-        where: Where | None = None,
-        order: str | None = None,
-        limit: int | None = None,
-    ) -> list[Row]:
+    async def select(self, table: str, *, where: Where | None = None, **_: Any) -> list[Row]:
         if table != "user_secrets" or not where:
             return []
         asked_for = self._definition.manifest.extended_by(self._definition.proposed)
