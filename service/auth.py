@@ -5,7 +5,7 @@ wrong with one, the client learns no more than that it is expired or not valid.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
@@ -18,11 +18,12 @@ MAX_TOKEN_BYTES = 8 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking, as a verified token says. `token` is passed on to a database that checks it again (PostgREST)."""
+    """Who is asking, as a verified token says. `token` is passed on to a database that checks it again (PostgREST), and
+    is shown nowhere else; `expires_at` is seconds since the epoch."""
 
     user_id: UUID
     claims: Mapping[str, Any]
-    token: str
+    token: str = field(repr=False)
     expires_at: float
 
     @property
