@@ -1,28 +1,20 @@
 """The verbs as SQL, on tables of agenthost or of its users. Identifiers are checked and quoted, values are always
 parameters; each statement answers one JSON text, written by Postgres as PostgREST would write it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from functools import cache
 from typing import Any, Final
-from uuid import UUID
 
 from psycopg import sql
 
+from service.database.conditions import Term, limited, ordering, plain, same_columns, scalar, terms
 from service.database.gateway import Order, Where
 from service.database.json_text import encode
 
 SCHEMA: Final = "agenthost"
-MAX_VALUES: Final = 1000
-"""What one condition may compare with; the protocol itself ends at 65,535 parameters."""
-_PLAIN_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _OPERATORS: Final = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "like": "like"}
-_IS: Final = {None: "is null", True: "is true", False: "is false"}
-_NULL: Final = {"eq": "is null", "neq": "is not null"}
-"""Nothing equals SQL's null: what equality with None asks for is said so."""
+_IS: Final = {None: "null", True: "true", False: "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +62,7 @@ def select(
 def insert(
     table: str, rows: Sequence[Mapping[str, Any]], *, schema: str = SCHEMA, bounds: Bounds | None = None
 ) -> Statement:
-    columns = list(rows[0])
-    if not columns or any(row.keys() != rows[0].keys() for row in rows):
-        raise ValueError("rows of one insert have the same columns, at least one")
-    names = sql.SQL(", ").join(map(_name, columns))
+    names = sql.SQL(", ").join(map(_name, same_columns(rows)))
     target = _in_schema(schema, table)
     query = sql.SQL("insert into {} ({}) select {} from json_populate_recordset(null::{}, %s) returning *").format(
         target, names, names, target
@@ -132,9 +121,7 @@ def _answer(query: sql.Composed, bounds: Bounds | None) -> bytes:
 
 
 def _name(name: str) -> sql.Identifier:
-    if not _PLAIN_NAME.fullmatch(name):
-        raise ValueError(f"not a plain name: {name[:80]!r}")
-    return sql.Identifier(name)
+    return sql.Identifier(plain(name))
 
 
 def _in_schema(schema: str, name: str) -> sql.Composed:
@@ -142,81 +129,45 @@ def _in_schema(schema: str, name: str) -> sql.Composed:
 
 
 def _order(order: Order | None) -> sql.Composable:
-    each = [order] if isinstance(order, str) else order or ()
-    if not each:
-        return sql.SQL("")
-    return sql.SQL(" order by {}").format(sql.SQL(", ").join(map(_ordered_by, each)))
-
-
-def _ordered_by(order: str) -> sql.Composable:
-    column, _, direction = order.partition(" ")
-    if direction not in ("", "asc", "desc"):
-        raise ValueError(f"not an order: {order[:80]!r}")
-    return sql.SQL("{}{}").format(_name(column), sql.SQL(" desc" if direction == "desc" else ""))
+    each = [
+        sql.SQL("{}{}").format(_name(column), sql.SQL(" desc" if descending else ""))
+        for column, descending in ordering(order)
+    ]
+    return sql.SQL(" order by {}").format(sql.SQL(", ").join(each)) if each else sql.SQL("")
 
 
 def _limit(limit: int | None) -> sql.Composable:
-    if limit is None:
-        return sql.SQL("")
-    if type(limit) is not int or limit < 0:
-        raise ValueError(f"not a limit: {limit!r}")
-    return sql.SQL(" limit {}").format(sql.Literal(limit))
+    return sql.SQL("") if limited(limit) is None else sql.SQL(" limit {}").format(sql.Literal(limit))
 
 
 def _where(
     where: Where, *, required: bool = False, of: str | None = None
 ) -> tuple[sql.Composable, tuple[str | None, ...]]:
     """`of` is the alias whose columns are meant, where a statement has several."""
-    terms: list[sql.Composable] = []
-    parameters: list[str | None] = []
-    for column, wanted in where.items():
-        operations = wanted if isinstance(wanted, Mapping) else {"eq": wanted}
-        for operator, value in operations.items():
-            named = _name(column) if of is None else sql.SQL("{}.{}").format(_name(of), _name(column))
-            term, values = _term(named, operator, value)
-            terms.append(term)
-            parameters.extend(values)
-    if len(parameters) > MAX_VALUES:
-        raise ValueError(f"a condition compares with {len(parameters)} values, more than {MAX_VALUES}")
-    if not terms:
-        if required:
-            raise ValueError("to change or delete rows says which")
+    found = terms(where, required=required)
+    if not found:
         return sql.SQL(""), ()
-    return sql.SQL(" where {}").format(sql.SQL(" and ").join(terms)), tuple(parameters)
+    composed = [_term(term, of) for term in found]
+    parameters = tuple(text for _, texts in composed for text in texts)
+    return sql.SQL(" where {}").format(sql.SQL(" and ").join(term for term, _ in composed)), parameters
 
 
-def _term(column: sql.Composable, operator: str, value: Any) -> tuple[sql.Composable, list[str | None]]:
-    if value is None and operator in _NULL:
-        return sql.SQL("{} {}").format(column, sql.SQL(_NULL[operator])), []
-    if operator == "is":
-        if value not in (None, True, False):
-            raise ValueError("`is` compares with None, True or False")
-        return sql.SQL("{} {}").format(column, sql.SQL(_IS[value])), []
-    if operator == "in":
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ValueError("`in` compares with a list")
-        if not value:
-            return sql.SQL("false"), []
-        marks = sql.SQL(", ").join([sql.SQL("%s")] * len(value))
-        return sql.SQL("{} in ({})").format(column, marks), [_text(each) for each in value]
-    if operator not in _OPERATORS:
-        offered = ", ".join([*_OPERATORS, "in", "is"])
-        raise ValueError(f"no such operator: {operator[:80]!r}; there are {offered}")
-    return sql.SQL("{} {} %s").format(column, sql.SQL(_OPERATORS[operator])), [_text(value)]
+def _term(term: Term, of: str | None) -> tuple[sql.Composable, tuple[str, ...]]:
+    column = _name(term.column) if of is None else sql.SQL("{}.{}").format(_name(of), _name(term.column))
+    match term.value:
+        case tuple() as values:
+            if not values:
+                return sql.SQL("false"), ()
+            marks = sql.SQL(", ").join([sql.SQL("%s")] * len(values))
+            return sql.SQL("{} in ({})").format(column, marks), values
+        case str(text):
+            return sql.SQL("{} {} %s").format(column, sql.SQL(_OPERATORS[term.operator])), (text,)
+        case value:
+            negated = "not " if term.operator == "is_not" else ""
+            return sql.SQL("{} is {}{}").format(column, sql.SQL(negated), sql.SQL(_IS[value])), ()
 
 
 def _argument(value: Any, type_name: str) -> str | None:
     if value is None:
         return None
-    return encode(value) if type_name in ("json", "jsonb") else _text(value)
-
-
-def _text(value: Any) -> str:
-    """A scalar as Postgres reads it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, str | int | float | Decimal | UUID):
-        return str(value)
-    raise ValueError(f"not a scalar: {type(value).__name__}")
+    return encode(value) if type_name in ("json", "jsonb") else scalar(value)
