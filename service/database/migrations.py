@@ -1,6 +1,6 @@
-"""Brings a database to this code's schema: the shim, the migrations in order, the policies. All of it in one
-transaction under a lock, so that replicas may start at once; what was applied is recorded with its checksum and never
-changes."""
+"""Brings a database to this code's schema: the shim, then the migrations, of which the last carries the policies. All
+in one transaction under a lock, so that replicas may start at once; what was applied is recorded with its checksum and
+never changes. The Supabase CLI applies the same files, and what it has recorded counts as done."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,13 +18,14 @@ _INSTALLED: Final = Path(__file__).with_name("supabase")
 SUPABASE_DIRECTORY: Final = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "supabase"
 SERVING_LOGIN: Final = "agenthost_api"
 _LOCK: Final = 0x6167656E74  # "agent"
+_CLI_TABLE: Final = "supabase_migrations.schema_migrations"
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One SQL file. `name` is what is recorded; policies are recorded as "policies/<file>"."""
+    """A migration. `name` is what is recorded: <timestamp>_<title>."""
 
     name: str
     text: str
@@ -38,6 +39,10 @@ class Script:
         """The timestamp in front, by which the Supabase CLI records it."""
         return self.name.partition("_")[0]
 
+    @property
+    def title(self) -> str:
+        return self.name.partition("_")[2]
+
 
 async def migrate(
     owner_dsn: str, *, serving_password: str | None = None, directory: Path = SUPABASE_DIRECTORY
@@ -47,24 +52,23 @@ async def migrate(
     Raises DatabaseUnfit for a database that is newer, was changed, or does not let its owner do this;
     DatabaseUnavailable when it cannot be reached.
     """
-    migrations, policies = scripts(directory)
+    ours = scripts(directory)
     try:
         async with await psycopg.AsyncConnection.connect(owner_dsn, prepare_threshold=None, connect_timeout=5) as owner:
             await owner.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
             await owner.execute("set local search_path = ''")
             await owner.execute("set local client_min_messages = warning")
-            recorded = await _recorded(owner, migrations)
-            if not recorded:
+            await _require_not_newer(owner, ours)
+            recorded = await _recorded(owner, ours)
+            pushed = await _pushed(owner, ours)
+            if not recorded and not pushed:
                 await _run(owner, (directory / "shim.sql").read_text())
-            applied = [script for script in migrations if script.name not in recorded]
+            applied = [script for script in ours if script.name not in recorded | pushed]
             for script in applied:
                 await _run(owner, script.text)
-            # Policies are written to be run again: all of them when any one changed, or the tables did.
-            if applied or any(recorded.get(script.name) != script.checksum for script in policies):
-                for script in policies:
-                    await _run(owner, script.text)
-                    applied.append(script)
-            await _record(owner, [*migrations, *policies] if applied else [])
+            await _record(owner, [script for script in ours if script.name not in recorded])
+            if pushed:
+                await _tell_cli(owner, applied)
             if serving_password is not None:
                 await _make_login(owner, serving_password)
     except psycopg.OperationalError as error:
@@ -86,56 +90,72 @@ async def furnish_demo(owner_dsn: str, user_id: UUID, *, directory: Path = SUPAB
         raise DatabaseUnfit(f"making the demo table: {_message(error)}") from error
 
 
-def scripts(directory: Path = SUPABASE_DIRECTORY) -> tuple[list[Script], list[Script]]:
-    """The migrations and the policies, each in the order of their names."""
-    migrations = [Script(path.stem, path.read_text()) for path in sorted((directory / "migrations").glob("*.sql"))]
-    policies = [
-        Script(f"policies/{path.stem}", path.read_text()) for path in sorted((directory / "policies").glob("*.sql"))
-    ]
-    if not migrations or not policies:
-        raise DatabaseUnfit(f"{directory} does not hold agenthost's migrations and policies")
-    return migrations, policies
+def scripts(directory: Path = SUPABASE_DIRECTORY) -> list[Script]:
+    """The migrations, in their order."""
+    found = [Script(path.stem, path.read_text()) for path in sorted((directory / "migrations").glob("*.sql"))]
+    if not found:
+        raise DatabaseUnfit(f"{directory} does not hold agenthost's migrations")
+    return found
 
 
 @cache
 def newest_migration() -> str:
-    """The name of the last migration that this code has."""
-    return scripts()[0][-1].name
+    """The name of the last migration that this code has: what `agenthost.schema_version` answers once it is applied."""
+    return scripts()[-1].name
 
 
 @cache
 def first_migration() -> str:
     """What is applied to a database once: to one that had nothing of agenthost."""
-    return scripts()[0][0].name
+    return scripts()[0].name
 
 
-async def _recorded(owner: Connection, migrations: list[Script]) -> dict[str, str]:
-    """Name -> checksum of what this database has. Raises DatabaseUnfit when that is not a beginning of what we have."""
-    recorded: dict[str, str] = {}
-    if await _exists(owner, "agenthost_private.migrations"):
-        rows = await (await owner.execute("select name, checksum from agenthost_private.migrations")).fetchall()
-        recorded = {str(name): str(checksum) for name, checksum in rows}
-    if not recorded and await _exists(owner, "supabase_migrations.schema_migrations"):
-        rows = await (await owner.execute("select version from supabase_migrations.schema_migrations")).fetchall()
-        recorded = {script.name: script.checksum for script in migrations if (script.version,) in rows}
-    ours = {script.name: script.checksum for script in migrations}
-    newer = sorted(name for name in recorded if name not in ours and not name.startswith("policies/"))
-    if newer:
-        raise DatabaseUnfit(f"the database has the migration {newer[-1]}, newer than this agenthost: upgrade agenthost")
-    changed = [name for name in ours if recorded.get(name, ours[name]) != ours[name]]
-    if changed:
-        raise DatabaseUnfit(
-            f"the migration {changed[0]} is not the one that this database has: add one, never edit one"
-        )
-    return recorded
+async def _require_not_newer(owner: Connection, ours: list[Script]) -> None:
+    cursor = await owner.execute("select pg_catalog.to_regprocedure('agenthost.schema_version()') is not null")
+    if await cursor.fetchone() == (True,):
+        row = await (await owner.execute("select agenthost.schema_version()")).fetchone()
+        version = str(row[0] or "") if row else ""
+        if version > ours[-1].name:
+            raise DatabaseUnfit(
+                f"the database has the migration {version}, newer than this agenthost: upgrade agenthost"
+            )
 
 
-async def _record(owner: Connection, applied: list[Script]) -> None:
-    for script in applied:
+async def _recorded(owner: Connection, ours: list[Script]) -> set[str]:
+    """What `agenthost migrate` has applied here. Raises DatabaseUnfit when that is not what we have."""
+    if not await _exists(owner, "agenthost_private.migrations"):
+        return set()
+    rows = await (await owner.execute("select name, checksum from agenthost_private.migrations")).fetchall()
+    recorded = {str(name): str(checksum) for name, checksum in rows}
+    for script in ours:
+        if recorded.get(script.name, script.checksum) != script.checksum:
+            raise DatabaseUnfit(
+                f"the migration {script.name} is not the one that this database has: add one, never edit one"
+            )
+    return set(recorded)
+
+
+async def _pushed(owner: Connection, ours: list[Script]) -> set[str]:
+    """What the Supabase CLI has applied here. Its table also holds the migrations of the user's own project."""
+    if not await _exists(owner, _CLI_TABLE):
+        return set()
+    rows = await (await owner.execute(f"select version, name from {_CLI_TABLE}".encode())).fetchall()
+    return {script.name for script in ours if (script.version, script.title) in rows}
+
+
+async def _record(owner: Connection, scripts: list[Script]) -> None:
+    for script in scripts:
         await owner.execute(
-            "insert into agenthost_private.migrations (name, checksum) values (%s, %s) "
-            "on conflict (name) do update set checksum = excluded.checksum",
-            (script.name, script.checksum),
+            "insert into agenthost_private.migrations (name, checksum) values (%s, %s)", (script.name, script.checksum)
+        )
+
+
+async def _tell_cli(owner: Connection, scripts: list[Script]) -> None:
+    """So that the next `supabase db push` does not apply these again."""
+    for script in scripts:
+        await owner.execute(
+            f"insert into {_CLI_TABLE} (version, name, statements) values (%s, %s, array[%s])".encode(),
+            (script.version, script.title, script.text),
         )
 
 

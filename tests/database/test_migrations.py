@@ -12,6 +12,7 @@ from service.database.gateway import DatabaseUnavailable, DatabaseUnfit
 from service.database.migrations import SUPABASE_DIRECTORY, Script, migrate, newest_migration, scripts
 from service.database.postgres import PostgresDatabase
 from tests.database.runs import STANDARD, begin, finish
+from tests.policies import migration
 from tests.postgres import Addresses, Server, someone
 
 
@@ -32,13 +33,20 @@ def names(found: list[Script]) -> tuple[str, ...]:
     return tuple(script.name for script in found)
 
 
+def earlier(directory: Path, kept: int) -> Path:
+    """The directory as it was when there were so many migrations."""
+    made = shutil.copytree(directory, directory.with_name(f"earlier{kept}"))
+    for file in sorted((made / "migrations").glob("*.sql"))[kept:]:
+        file.unlink()
+    return made
+
+
 async def test_an_empty_database_gets_everything_once(empty: Addresses) -> None:
-    migrations, policies = scripts()
-    assert await migrate(empty.owner_dsn) == names(migrations) + names(policies)
+    assert await migrate(empty.owner_dsn) == names(scripts())
     assert await migrate(empty.owner_dsn) == ()
     async with await empty.owner() as owner:
         recorded = await owner.execute("select name, checksum from agenthost_private.migrations")
-        assert set(await recorded.fetchall()) == {(each.name, each.checksum) for each in [*migrations, *policies]}
+        assert set(await recorded.fetchall()) == {(each.name, each.checksum) for each in scripts()}
 
 
 async def test_replicas_may_migrate_at_once(empty: Addresses) -> None:
@@ -67,32 +75,20 @@ async def test_the_owner_needs_no_power_and_the_result_serves(postgres: Server, 
 
 async def test_every_earlier_version_comes_up_to_date(postgres: Server, directory: Path) -> None:
     files = sorted((directory / "migrations").glob("*.sql"))
-    policies = sorted((directory / "policies").glob("*.sql"))
     for kept in range(1, len(files)):
         addresses = await postgres.empty()
-        earlier = directory.with_name(f"earlier{kept}")
-        (earlier / "migrations").mkdir(parents=True)
-        (earlier / "policies").mkdir()
-        shutil.copy(directory / "shim.sql", earlier)
-        for file in files[:kept]:
-            shutil.copy(file, earlier / "migrations")
-        (earlier / "policies" / policies[0].name).write_text("select 1;")
-        await migrate(addresses.owner_dsn, directory=earlier)
-        applied = await migrate(addresses.owner_dsn, directory=directory)
-        assert set(applied) == {file.stem for file in files[kept:]} | {f"policies/{p.stem}" for p in policies}
+        await migrate(addresses.owner_dsn, directory=earlier(directory, kept))
+        with pytest.raises(DatabaseUnfit, match="agenthost migrate"):
+            await PostgresDatabase(addresses.serving_dsn).start()
+        assert await migrate(addresses.owner_dsn, directory=directory) == tuple(file.stem for file in files[kept:])
         await postgres.drop(addresses)
 
 
-async def test_changed_policies_are_applied_again(cloned: Addresses, directory: Path) -> None:
+async def test_a_newer_database_is_refused(cloned: Addresses, directory: Path) -> None:
     runs = directory / "policies" / "runs.sql"
     runs.write_text(runs.read_text() + "\n-- changed\n")
-    assert "policies/runs" in await migrate(cloned.owner_dsn, directory=directory)
-    assert await migrate(cloned.owner_dsn, directory=directory) == ()
-
-
-async def test_a_newer_database_is_refused(cloned: Addresses, directory: Path) -> None:
-    (directory / "migrations" / "29990101000000_later.sql").write_text("select 1;")
-    assert "29990101000000_later" in await migrate(cloned.owner_dsn, directory=directory)
+    later = migration.write(again=False, directory=directory)
+    assert await migrate(cloned.owner_dsn, directory=directory) == (later.stem,)
     with pytest.raises(DatabaseUnfit, match="newer than this agenthost: upgrade"):
         await migrate(cloned.owner_dsn)
     with pytest.raises(DatabaseUnfit, match="newer than this agenthost: upgrade"):
@@ -118,18 +114,6 @@ async def test_a_migration_that_fails_changes_nothing(empty: Addresses, director
     async with await empty.owner() as owner:
         schemas = await owner.execute("select from pg_namespace where nspname like 'agenthost%' or nspname = 'auth'")
         assert schemas.rowcount == 0
-
-
-async def test_migrations_of_the_supabase_cli_are_taken_as_done(empty: Addresses) -> None:
-    await migrate(empty.owner_dsn)
-    async with await empty.owner() as owner:
-        await owner.execute("delete from agenthost_private.migrations")
-        await owner.execute("create schema supabase_migrations")
-        await owner.execute("create table supabase_migrations.schema_migrations (version text)")
-        for script in scripts()[0]:
-            await owner.execute("insert into supabase_migrations.schema_migrations values (%s)", (script.version,))
-    assert all(name.startswith("policies/") for name in await migrate(empty.owner_dsn))
-    assert await migrate(empty.owner_dsn) == ()
 
 
 async def test_what_supabase_provides_is_left_as_it_is(empty: Addresses) -> None:
@@ -191,4 +175,4 @@ async def test_a_given_password_is_set(postgres: Server, empty: Addresses) -> No
 async def test_a_database_out_of_reach_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         await migrate(f"postgresql://nobody@/none?host={tmp_path}")
-    assert newest_migration() == scripts()[0][-1].name
+    assert newest_migration() == scripts()[-1].name
