@@ -216,16 +216,23 @@ async def _start(part: Database | Engine | RemoteKeys | PostgresTables | KeptFil
 
 async def verifier_of(settings: Settings, stack: AsyncExitStack) -> tuple[TokenVerifier, LocalIdentity | None]:
     """Who is believed: the project's shared secret, its published keys, or this host's own key."""
-    issuer = f"{settings.supabase_url}/auth/v1" if settings.supabase_url else None
-    rules = Rules(issuer=issuer, allow_anonymous=settings.allow_anonymous)
+    rules = Rules(issuer=settings.token_issuer, allow_anonymous=settings.allow_anonymous)
     if settings.supabase_jwt_secret is not None:
         return SecretVerifier(settings.supabase_jwt_secret.get_secret_value(), rules), None
-    if settings.jwks_url is not None:
-        keys = RemoteKeys(settings.jwks_url)
+    if (keys := remote_keys_of(settings)) is not None:
         await _start(keys, stack)
         return KeyVerifier(keys, rules), None
     identity = LocalIdentity.in_directory(settings.data_dir)
     return KeyVerifier(identity, Rules(issuer=ISSUER, allow_anonymous=settings.allow_anonymous)), identity
+
+
+def remote_keys_of(settings: Settings) -> RemoteKeys | None:
+    """The endpoint of the project's keys, not started. The project's own gateway gets its publishable key."""
+    url, project, key = settings.jwks_url, settings.supabase_url, settings.supabase_publishable_key
+    if url is None:
+        return None
+    within = project is not None and url.startswith(f"{project}/")
+    return RemoteKeys(url, headers={"apikey": key.get_secret_value()} if within and key is not None else None)
 
 
 async def database_of(settings: Settings, stack: AsyncExitStack) -> Database:

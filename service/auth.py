@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from service.errors import ApiError
+from service.keys import KeysStatus
 
 MAX_TOKEN_BYTES = 8 * 1024
 
@@ -39,8 +40,7 @@ class Caller:
 class TokenVerifier(Protocol):
     """Believes a token or raises ApiError `invalid_token`. Two kinds: keys from a JWKS, one shared secret."""
 
-    @property
-    def ready(self) -> bool:
+    def status(self) -> KeysStatus:
         """Whether it has what it needs to tell true tokens from false ones."""
         ...
 

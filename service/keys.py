@@ -3,8 +3,10 @@
 So a token's header never chooses how it is checked, and shared secrets in a key set count for nothing.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 import jwt
@@ -17,8 +19,9 @@ _ALGORITHM_OF: Final[Mapping[tuple[str, str | None], Algorithm]] = {
     ("RSA", None): "RS256",
     ("OKP", "Ed25519"): "EdDSA",
 }
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MOST_KEYS: Final = 100
-_LEAST_RSA_BITS: Final = 2048
+_RSA_BITS: Final = range(2048, 8192 + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,33 @@ class VerifyingKey:
 
 
 class KeysUnavailable(Exception):
-    """No key was ever fetched: nobody's token can be told true from false right now."""
+    """Whether a token is true cannot be said now: its key, or any key, is not at hand and could not be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysStatus:
+    """Whether tokens can be checked. `stale`: with keys last fetched at `since`, because later attempts failed.
+
+    `detail` tells the operator what is wrong, and names neither address nor key.
+    """
+
+    state: Literal["ready", "stale", "unavailable"]
+    since: datetime | None = None
+    detail: str = ""
 
 
 class KeySource(Protocol):
     """Where the keys come from: this host's own, or a JWKS endpoint."""
 
-    @property
-    def ready(self) -> bool:
-        """Whether any key is at hand."""
+    def status(self) -> KeysStatus:
+        """Whether any key is at hand, and how fresh it is."""
         ...
 
     async def key(self, kid: str | None) -> VerifyingKey | None:
-        """The key of that id; without an id the only key there is. None when there is none such."""
+        """The key of that id; without an id the only key there is. None when there is none such.
+
+        Raises KeysUnavailable where that cannot be said.
+        """
         ...
 
 
@@ -63,25 +80,36 @@ class KeySet:
 
 
 def parse_jwks(document: Any) -> KeySet:
-    """The usable keys of a JWKS; the others are passed over. Raises ValueError when it is not a JWKS at all."""
+    """The usable keys of a JWKS; the others are passed over. Raises ValueError when it is not a JWKS at all.
+
+    An id that stands for several keys stands for none, and a key whose private half is published is nobody's.
+    """
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError("it has no list of keys")
-    return KeySet(tuple(key for entry in entries[:_MOST_KEYS] if (key := _parse_key(entry)) is not None))
+    if len(entries) > _MOST_KEYS:
+        raise ValueError("it has too many keys")
+    keys = [key for entry in entries if (key := _parse_key(entry)) is not None]
+    holders = Counter(key.kid for key in keys)
+    return KeySet(tuple(key for key in keys if holders[key.kid] == 1))
 
 
 def _parse_key(entry: Any) -> VerifyingKey | None:
-    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+    if not isinstance(entry, dict) or not _is_for_verifying(entry) or not _PRIVATE.isdisjoint(entry):
         return None
     kty, crv, kid = entry.get("kty"), entry.get("crv"), entry.get("kid")
     algorithm = _ALGORITHM_OF.get((kty, crv)) if isinstance(kty, str) and isinstance(crv, str | None) else None
     if algorithm is None or entry.get("alg", algorithm) != algorithm or not isinstance(kid, str | None):
         return None
-    public = {name: value for name, value in entry.items() if name not in ("d", "p", "q", "dp", "dq", "qi", "oth")}
     try:
-        key = jwt.PyJWK(public, algorithm=algorithm).key
+        key = jwt.PyJWK(entry, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError):
         return None
-    if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
+    if isinstance(key, RSAPublicKey) and key.key_size not in _RSA_BITS:
         return None
     return VerifyingKey(kid, algorithm, key)
+
+
+def _is_for_verifying(entry: Mapping[str, Any]) -> bool:
+    operations = entry.get("key_ops", ["verify"])
+    return entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations

@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service.keys import KeySet, VerifyingKey, parse_jwks
+from service.keys import KeySet, KeysStatus, VerifyingKey, parse_jwks
 from service.secret_keys import SecretKey
 from service.settings import SettingsError
 
@@ -56,9 +56,8 @@ class LocalIdentity:
             raise SettingsError(f"{data_dir / 'signing-key.pem'} is not a key of this host: move it away")
         return cls(key)
 
-    @property
-    def ready(self) -> bool:
-        return True
+    def status(self) -> KeysStatus:
+        return KeysStatus("ready")
 
     async def key(self, kid: str | None) -> VerifyingKey | None:
         """See KeySource."""

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sandbox.limits import Limits
 from service.limit_settings import LimitSettings
 from service.secret_keys import parse_secret_keys
+from service.supabase_settings import SupabaseSettings, http_url
 
 
 class SettingsError(Exception):
@@ -28,31 +29,11 @@ def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
 
 
-class Settings(LimitSettings):
+class Settings(SupabaseSettings, LimitSettings):
     """What an operator may set. Fields are named as in code, variables as in the environment."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
-    supabase_url: str | None = Field(
-        default=None,
-        validation_alias=_env("SUPABASE_URL"),
-        description="Address of the Supabase project: https://<ref>.supabase.co",
-    )
-    supabase_publishable_key: SecretStr | None = Field(
-        default=None,
-        validation_alias=_env("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"),
-        description="The project's publishable (formerly anon) key.",
-    )
-    supabase_jwks_url: str | None = Field(
-        default=None,
-        validation_alias=_env("SUPABASE_JWKS_URL"),
-        description="Where the keys of user tokens are; by default <SUPABASE_URL>/auth/v1/.well-known/jwks.json",
-    )
-    supabase_jwt_secret: SecretStr | None = Field(
-        default=None,
-        validation_alias=_env("SUPABASE_JWT_SECRET"),
-        description="The project's legacy secret. When set, user tokens must be HS256 under it, and nothing else.",
-    )
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=_env("DATABASE_URL", "SUPABASE_DB_URL"),
@@ -142,12 +123,10 @@ class Settings(LimitSettings):
         default=(), exclude=True, description="Variables AGENTHOST_... that mean nothing."
     )
 
-    @field_validator("supabase_url", "supabase_jwks_url", "openai_base_url")
+    @field_validator("openai_base_url")
     @classmethod
     def _is_http_url(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
-            raise ValueError("should be an address that begins with https://")
-        return value.rstrip("/") if value is not None else None
+        return None if value is None else http_url(value)
 
     @field_validator("openai_api_key")
     @classmethod
@@ -172,13 +151,6 @@ class Settings(LimitSettings):
                 raise ValueError("should be a URL that begins with smtp:// or smtps://")
         return value
 
-    @field_validator("supabase_jwt_secret")
-    @classmethod
-    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < 32:
-            raise ValueError("should have at least 32 bytes")
-        return value
-
     @field_validator("secret_keys")
     @classmethod
     def _are_secret_keys(cls, value: SecretStr | None) -> SecretStr | None:
@@ -200,13 +172,6 @@ class Settings(LimitSettings):
         """Nothing is configured: the host brings its own Postgres, demo user and keys."""
         return self.database_url is None and self.supabase_url is None
 
-    @property
-    def jwks_url(self) -> str | None:
-        """Where to fetch the keys of user tokens; None when nothing says."""
-        if self.supabase_jwks_url is not None or self.supabase_url is None:
-            return self.supabase_jwks_url
-        return f"{self.supabase_url}/auth/v1/.well-known/jwks.json"
-
     def sandbox_limits(self) -> Limits:
         """The limits of one run, as the engines take them."""
         return Limits(
@@ -227,11 +192,12 @@ class Settings(LimitSettings):
             yield f"{name} is set: agenthost never needs it. Remove it from the environment of this process."
         for name in self.unknown_names:
             yield f"{name} is not a setting of agenthost and changes nothing."
+        yield from self.warnings_of_tokens()
         if self.sandbox_allow_weaker:
             yield "AGENTHOST_SANDBOX_ALLOW_WEAKER is set: agents may run with layers of the sandbox missing."
 
 
-_POWERS: Final = ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_KEY")
+_POWERS: Final = ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_SECRET_KEYS", "SUPABASE_SERVICE_KEY")
 
 
 class _FromEnvironment(Settings, BaseSettings):

@@ -13,7 +13,7 @@ from jwt.utils import base64url_decode
 
 from service.auth import MAX_TOKEN_BYTES, Caller, refused
 from service.errors import ApiError
-from service.keys import KeySource, KeysUnavailable
+from service.keys import KeySource, KeysStatus, KeysUnavailable
 from service.strict_json import NotJson, parse_json
 
 AUDIENCE: Final = "authenticated"
@@ -36,9 +36,8 @@ class KeyVerifier:
         self._keys = keys
         self._rules = rules
 
-    @property
-    def ready(self) -> bool:
-        return self._keys.ready
+    def status(self) -> KeysStatus:
+        return self._keys.status()
 
     async def verify(self, token: str) -> Caller:
         """The caller of a true token; ApiError `invalid_token`, or `keys_unavailable`, otherwise."""
@@ -48,7 +47,9 @@ class KeyVerifier:
         try:
             key = await self._keys.key(kid)
         except KeysUnavailable:
-            raise ApiError("keys_unavailable", "The keys that tokens are checked with could not be fetched.") from None
+            raise ApiError(
+                "keys_unavailable", "The key that this token is checked with could not be fetched."
+            ) from None
         if key is None:
             raise refused()
         return _caller(token, _signed_payload(token, key.key, key.algorithm), self._rules)
@@ -61,9 +62,8 @@ class SecretVerifier:
         self._secret = secret.encode()
         self._rules = rules
 
-    @property
-    def ready(self) -> bool:
-        return True
+    def status(self) -> KeysStatus:
+        return KeysStatus("ready")
 
     async def verify(self, token: str) -> Caller:
         """The caller of a true token; ApiError `invalid_token` otherwise."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import typer
 
 from sandbox.job import SandboxUnavailable
-from service.app import CannotStart, database_of, engines_of, verifier_of
+from service.app import CannotStart, database_of, engines_of, remote_keys_of, verifier_of
 from service.commands.console import Exit, Output, print_json
 from service.database.gateway import DatabaseError, DatabaseUnfit
 from service.serving import CannotListen, listening_socket
@@ -92,13 +92,23 @@ async def _keys(settings: Settings) -> Finding:
         if identity is not None:
             return Finding("keys", True, f"Tokens are signed by this host's own key {identity.kid[:8]}.")
         if settings.supabase_jwt_secret is not None:
-            return Finding("keys", True, "Tokens are checked with SUPABASE_JWT_SECRET (HS256).")
-        return Finding(
-            "keys",
-            verifier.ready,
-            f"Keys of tokens {'were' if verifier.ready else 'could not be'} fetched from {settings.jwks_url}.",
-            "See that the address answers a key set, and that it can be reached from here.",
-        )
+            return await _shared_secret(settings, stack)
+        status = verifier.status()
+        if status.state == "ready":
+            return Finding("keys", True, f"Keys of tokens were fetched from {settings.jwks_url}.")
+        return Finding("keys", False, f"No keys of tokens from {settings.jwks_url}: {status.detail}.", _KEYS_FIX)
+
+
+async def _shared_secret(settings: Settings, stack: AsyncExitStack) -> Finding:
+    """Tokens are HS256: then the project should have no other keys, which it may sign with already."""
+    says = "Tokens are checked with SUPABASE_JWT_SECRET (HS256)"
+    if (keys := remote_keys_of(settings)) is not None:
+        stack.push_async_callback(keys.stop)
+        await keys.start()
+        if keys.status().state == "ready":
+            says = f"{says}, but the project also has signing keys, whose tokens are refused."
+            return Finding("keys", False, says, "Once it signs with them, unset SUPABASE_JWT_SECRET.", needed=False)
+    return Finding("keys", True, f"{says}.")
 
 
 async def _database(settings: Settings) -> Finding:
@@ -136,6 +146,10 @@ async def _engine(settings: Settings) -> Finding:
     return Finding("sandbox", True, layers)
 
 
+_KEYS_FIX = (
+    "The address should answer a key set and be reached from here. A project that still signs with its legacy secret "
+    "has no keys: set SUPABASE_JWT_SECRET, or rotate it to an asymmetric signing key."
+)
 _SANDBOX_FIX = (
     "Agents are kept in by Linux namespaces, seccomp and limits of resources. Where user namespaces are switched off, "
     "allow them (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0); "

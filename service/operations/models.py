@@ -1,5 +1,6 @@
 """What the operator's routes answer."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -17,6 +18,13 @@ class PartState(BaseModel):
     state: Literal["ready", "unavailable"]
 
 
+class KeysState(BaseModel):
+    """The keys that tokens are checked with. `stale`: those that were fetched last serve on, for some hours."""
+
+    state: Literal["ready", "stale", "unavailable"]
+    since: datetime | None = Field(description="When they were last fetched, where later attempts failed.")
+
+
 class EngineState(PartState):
     """An engine, with the layers of isolation in force and those that are missing."""
 
@@ -30,7 +38,7 @@ class Readiness(BaseModel):
 
     ready: bool
     database: PartState
-    keys: PartState
+    keys: KeysState
     engines: list[EngineState]
     warnings: list[str] = Field(description="What the operator has weakened.")
 

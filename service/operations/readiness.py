@@ -7,7 +7,7 @@ from typing import Literal
 from sandbox.job import EngineStatus
 from service.database.gateway import DatabaseError
 from service.host import Host
-from service.operations.models import EngineState, PartState, Readiness
+from service.operations.models import EngineState, KeysState, PartState, Readiness
 
 ASK_SECONDS = 3.0
 REMEMBER_SECONDS = 0.5
@@ -31,13 +31,15 @@ class ReadinessProbe:
 
 async def readiness(host: Host) -> Readiness:
     """What each part says now."""
-    database = _part(await _database_is_ready(host))
-    keys = _part(host.verifier.ready)
+    database = PartState(state=_state(await _database_is_ready(host)))
+    verifier = host.verifier.status()
+    keys = KeysState(state=verifier.state, since=verifier.since)
     engines = [_engine(engine.status()) for engine in host.engines.values()]
     weakened = [
         f"The engine {engine.name} runs without {', '.join(engine.missing)}." for engine in engines if engine.missing
     ]
-    ready = database.state == keys.state == "ready" and any(engine.state == "ready" for engine in engines)
+    parts_ready = database.state == "ready" and keys.state != "unavailable"
+    ready = parts_ready and any(engine.state == "ready" for engine in engines)
     return Readiness(ready=ready, database=database, keys=keys, engines=engines, warnings=weakened)
 
 
@@ -47,10 +49,6 @@ async def _database_is_ready(host: Host) -> bool:
             return (await host.database.status()).ready
     except (DatabaseError, TimeoutError):
         return False
-
-
-def _part(ready: bool) -> PartState:
-    return PartState(state=_state(ready))
 
 
 def _engine(status: EngineStatus) -> EngineState:

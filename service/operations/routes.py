@@ -36,12 +36,13 @@ async def ready(request: Request, host: HostDep) -> Response:
     """Database, keys and engines, each with a state; 503 with the same members when no agent can be run."""
     probe: ReadinessProbe = request.app.state.readiness
     answer = await probe.ask(host)
+    document = answer.model_dump(mode="json")
     if not answer.ready:
-        parts = {"database": answer.database, "keys": answer.keys}
-        failing = [name for name, part in parts.items() if part.state != "ready"]
+        states = {"database": answer.database.state, "keys": answer.keys.state}
+        failing = [name for name, state in states.items() if state == "unavailable"]
         failing += [f"engine {engine.name}" for engine in answer.engines if engine.state != "ready"]
-        raise ApiError("not_ready", f"Not ready: {', '.join(failing) or 'no engine'}.", extra=answer.model_dump())
-    return JSONResponse(answer.model_dump())
+        raise ApiError("not_ready", f"Not ready: {', '.join(failing) or 'no engine'}.", extra=document)
+    return JSONResponse(document)
 
 
 @router.get("/version", operation_id="get_version", summary="Version of the host", response_model=Version)

@@ -1,5 +1,6 @@
 """An identity provider: signs tokens as Supabase does and publishes its keys over HTTP."""
 
+import asyncio
 import base64
 import json
 import time
@@ -8,14 +9,15 @@ from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from starlette.datastructures import Headers
 
 USER: Final = UUID("7b1c8a3e-0a52-4a57-9e6e-0d8d0b5d7c11")
 KEYS_PATH: Final = "/auth/v1/.well-known/jwks.json"
 
 
 class Issuer:
-    """Keys by id, and how its endpoint behaves: `down` answers 500, `fetches` counts."""
+    """Keys by id, and how its endpoint behaves: `down` answers 500, `answer` replaces the set, `gate` holds it back."""
 
     def __init__(self) -> None:
         self.private: dict[str, Any] = {
@@ -25,20 +27,28 @@ class Issuer:
         }
         self.url = ""
         self.down = False
-        self.fetches = 0
+        self.answer: Response | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked: list[Headers] = []
         self.app = FastAPI()
         self.app.add_api_route(KEYS_PATH, self.endpoint)
 
-    async def endpoint(self) -> Response:
-        self.fetches += 1
+    @property
+    def fetches(self) -> int:
+        return len(self.asked)
+
+    async def endpoint(self, request: Request) -> Response:
+        self.asked.append(request.headers)
+        await self.gate.wait()
         if self.down:
             return Response("nothing here", status_code=500)
+        if self.answer is not None:
+            return self.answer
         return Response(json.dumps(self.jwks()), media_type="application/json")
 
     def jwks(self) -> dict[str, Any]:
-        entries = [
-            {**json.loads(_algorithm(key).to_jwk(key.public_key())), "kid": kid} for kid, key in self.private.items()
-        ]
+        entries = [published(kid, key) for kid, key in self.private.items()]
         return {"keys": [*entries, {"kty": "oct", "kid": "shared", "alg": "HS256", "k": base64url(b"k" * 32)}, "junk"]}
 
     @property
@@ -53,6 +63,12 @@ class Issuer:
             "role": "authenticated",
             "sub": str(USER),
             "email": "ada@example.com",
+            "phone": "",
+            "aal": "aal1",
+            "amr": [{"method": "password", "timestamp": int(time.time())}],
+            "session_id": "4f3c7b0e-64a6-4a8e-8a1c-5d3a40f8f6e2",
+            "app_metadata": {"provider": "email", "providers": ["email"]},
+            "user_metadata": {"email_verified": True},
             "is_anonymous": False,
             "iat": int(time.time()),
             "exp": int(time.time()) + 600,
@@ -64,6 +80,13 @@ class Issuer:
         return jwt.encode(
             self.claims(**changes), self.private[kid], algorithm=algorithm, headers={"kid": kid, **(headers or {})}
         )
+
+
+def published(kid: str, key: Any) -> dict[str, Any]:
+    """The public half of a key, as Supabase publishes it."""
+    algorithm = {"EC": "ES256", "RSA": "RS256", "OKP": "EdDSA"}
+    public = json.loads(_algorithm(key).to_jwk(key.public_key()))
+    return {**public, "kid": kid, "alg": algorithm[public["kty"]], "use": "sig", "key_ops": ["verify"], "ext": True}
 
 
 def base64url(raw: bytes) -> str:

@@ -1,11 +1,13 @@
 """Tokens over real HTTP: the true ones are believed, and every known way to forge one is refused alike."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.app import create_app
+from service.operations.readiness import REMEMBER_SECONDS
 from service.settings import Settings
 from tests.service.issuer import Issuer, base64url, by_hand
 from tests.service.served import AbsentDatabase, bearer, client, served
@@ -134,6 +137,7 @@ FORGERIES: dict[str, Callable[[Issuer], str]] = {
     ),
     "HS256 with the public key": signed_with_the_public_key,
     "HS256 with a published shared key": lambda issuer: hs256(issuer, b"k" * 32, {"alg": "HS256", "kid": "shared"}),
+    "HS256 with the legacy secret": lambda issuer: hs256(issuer, SECRET.encode(), {"alg": "HS256", "kid": "legacy"}),
     "HS256 with nothing": lambda issuer: hs256(issuer, b"", {"alg": "HS256", "kid": "ec"}),
     "key of another": of_another_key,
     "key brought along": with_its_own_key,
@@ -152,6 +156,11 @@ FORGERIES: dict[str, Callable[[Issuer], str]] = {
     "empty parts": lambda issuer: "..",
     "not base64": lambda issuer: "!.!.!",
     "not a token": lambda issuer: "hello",
+    "publishable key": lambda issuer: "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH",
+    "secret key": lambda issuer: "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz",
+    "anon key": lambda issuer: hs256(
+        issuer, SECRET.encode(), {"alg": "HS256"}, iss="supabase", role="anon", sub=..., aud=...
+    ),
 }
 
 
@@ -214,11 +223,20 @@ async def test_a_new_key_is_fetched_once_and_a_gone_one_is_gone(own_project: Pro
     assert issuer.fetches - fetched <= 1
 
 
-async def test_keys_serve_on_while_the_endpoint_is_down(own_project: Project) -> None:
+async def test_keys_serve_on_while_the_endpoint_is_down_and_ready_says_since_when(own_project: Project) -> None:
     project = own_project
+    ready = (await project.http.get("/ready")).json()
+    assert ready["keys"] == {"state": "ready", "since": None}
     project.issuer.down = True
-    assert await project.status(project.issuer.token(headers={"kid": "unknown"})) == 401
     assert await project.status(project.issuer.token()) == 200
+    answer = await project.http.get("/limits", headers=bearer(project.issuer.token(headers={"kid": "new"})))
+    assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable"), "it may be a key that is new"
+    assert await project.status(project.issuer.token()) == 200
+    await asyncio.sleep(REMEMBER_SECONDS)
+    answer = await project.http.get("/ready")
+    assert answer.json()["keys"]["state"] == "stale"
+    assert datetime.fromisoformat(answer.json()["keys"]["since"]) < datetime.now(UTC)
+    assert "keys" not in answer.json()["detail"], "stale keys are no reason to send nobody here"
 
 
 async def test_without_any_key_the_host_says_that_it_cannot_check(tmp_path: Path) -> None:
@@ -230,6 +248,19 @@ async def test_without_any_key_the_host_says_that_it_cannot_check(tmp_path: Path
             answer = await http.get("/limits", headers=bearer(issuer.token()))
             assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
             assert "retry-after" in answer.headers
+            ready = (await http.get("/ready")).json()
+            assert ready["keys"] == {"state": "unavailable", "since": None}
+            assert "keys" in ready["detail"]
+
+
+async def test_the_issuer_may_have_another_name_than_the_project(tmp_path: Path) -> None:
+    issuer, name = Issuer(), "https://auth.example.com/auth/v1"
+    async with served(issuer.app) as issuer.url:
+        settings = Settings(supabase_url=issuer.url, supabase_jwt_issuer=name, data_dir=tmp_path)
+        async with served(create_app(settings, database=AbsentDatabase(), engines={})) as url, client(url) as http:
+            project = Project(issuer, http)
+            assert await project.status(issuer.token(iss=name)) == 200
+            assert await project.status(issuer.token()) == 401
 
 
 async def test_anonymous_sign_ins_are_let_in_where_the_operator_says_so(tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Response
 
 from service.database.embedded import EmbeddedPostgres
+from tests.service.issuer import Issuer
 from tests.service.operator import AGENTHOST, Operator, Up, define
+from tests.service.served import served
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +266,27 @@ def test_doctor_says_what_works(operator: Operator, host: Up, tmp_path: Path) ->
     assert re.search(r"^FAIL\s+database", told.stdout, re.MULTILINE)
     assert "sekret" not in told.stdout + told.stderr
     assert Operator(tmp_path, settings={"AGENTHOST_LIMIT_EFFECTS": "many"}).types("doctor").returncode == 1
+
+
+async def test_doctor_says_how_tokens_are_checked(tmp_path: Path) -> None:
+    issuer = Issuer()
+    async with served(issuer.app) as issuer.url:
+        operator = Operator(tmp_path, settings={"SUPABASE_URL": issuer.url})
+
+        async def says() -> str:
+            told = await asyncio.to_thread(operator.types, "doctor")
+            lines = told.stdout.splitlines()
+            return "\n".join(line for line in lines if " keys " in line or "SUPABASE_JWT_SECRET" in line)
+
+        assert re.search(r"^ok +keys +Keys of tokens were fetched from http", await says())
+        issuer.down = True
+        assert re.search(r"^FAIL +keys +No keys of tokens from http.* it answered with status 500\.", await says())
+        issuer.down, issuer.answer = False, Response('{"keys": []}')
+        assert re.search(r"^FAIL +keys .*holds no key.*\n.*set SUPABASE_JWT_SECRET", await says())
+        operator.settings["SUPABASE_JWT_SECRET"] = "sekret" * 8
+        assert re.search(r"^ok +keys +Tokens are checked with SUPABASE_JWT_SECRET", await says())
+        issuer.answer = None
+        assert re.search(r"^note +keys .*whose tokens are refused\.\n.*unset SUPABASE_JWT_SECRET", await says())
 
 
 async def test_migrate_makes_the_login_that_serves(tmp_path: Path) -> None:

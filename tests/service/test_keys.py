@@ -1,33 +1,14 @@
 """Keys of tokens: which of a set are used, how long, and those that a host makes for itself."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.jwks import RemoteKeys
 from service.keys import parse_jwks
 from service.local import LocalIdentity, local_secret_key, user_of_email
 from service.settings import SettingsError
-from tests.service.issuer import KEYS_PATH, Issuer, base64url
-from tests.service.served import served
-
-
-async def test_a_key_that_left_the_set_is_forgotten() -> None:
-    issuer = Issuer()
-    async with served(issuer.app) as issuer.url:
-        keys = RemoteKeys(issuer.url + KEYS_PATH, fresh_seconds=0.0, refetch_seconds=0.0)
-        await keys.start()
-        assert await keys.key("rsa") is not None
-        del issuer.private["rsa"]
-        for _ in range(200):
-            if await keys.key("rsa") is None:
-                break
-            await asyncio.sleep(0.02)
-        assert await keys.key("rsa") is None
-        assert await keys.key("ec") is not None
-        await keys.stop()
+from tests.service.issuer import Issuer, base64url, published
 
 
 @pytest.mark.parametrize(
@@ -47,16 +28,38 @@ def test_unusable_keys_of_a_set_are_passed_over(entry: Any) -> None:
     assert len(parse_jwks({"keys": [entry]})) == 0
 
 
-def test_a_key_for_encrypting_or_another_algorithm_is_passed_over() -> None:
-    good = Issuer().jwks()["keys"][0]
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"use": "enc"},
+        {"key_ops": ["encrypt"]},
+        {"key_ops": "verify"},
+        {"alg": "RS256"},
+        {"alg": "HS256"},
+        {"alg": None},
+        {"crv": "P-384"},
+        {"kid": 7},
+        {"d": base64url(b"d" * 32)},
+        {"k": base64url(b"k" * 32)},
+    ],
+    ids=str,
+)
+def test_a_key_that_is_not_for_verifying_or_not_public_is_passed_over(change: dict[str, Any]) -> None:
+    good = published("x", Issuer().private["ec"])
     assert len(parse_jwks({"keys": [good]})) == 1
-    assert len(parse_jwks({"keys": [{**good, "use": "enc"}]})) == 0
-    assert len(parse_jwks({"keys": [{**good, "alg": "RS256"}]})) == 0
+    assert len(parse_jwks({"keys": [{**good, **change}]})) == 0
 
 
-@pytest.mark.parametrize("document", [None, [], {}, {"keys": {}}, {"keys": "x"}])
+def test_an_id_that_stands_for_two_keys_stands_for_none() -> None:
+    first, second = Issuer().private["ec"], Issuer().private["ec"]
+    keys = parse_jwks({"keys": [published("x", first), published("y", first), published("x", second)]})
+    assert keys.find("x") is None
+    assert keys.find("y") is not None
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"keys": {}}, {"keys": "x"}, {"keys": [{}] * 101}])
 def test_what_is_no_key_set_is_refused(document: Any) -> None:
-    with pytest.raises(ValueError, match="no list of keys"):
+    with pytest.raises(ValueError, match=r"no list of keys|too many keys"):
         parse_jwks(document)
 
 

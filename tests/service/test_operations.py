@@ -27,7 +27,8 @@ async def test_a_ready_host_says_so_with_the_isolation_of_its_engines(anyone: ht
     answer = await anyone.get("/ready")
     state = answer.json()
     assert (answer.status_code, state["ready"]) == (200, True)
-    assert state["database"] == state["keys"] == {"state": "ready"}
+    assert state["database"] == {"state": "ready"}
+    assert state["keys"] == {"state": "ready", "since": None}
     (engine,) = state["engines"]
     assert (engine["name"], engine["state"]) == ("restricted", "ready")
     assert {"namespaces", "seccomp", "limits"} <= set(engine["isolation"])
@@ -46,7 +47,7 @@ async def test_a_host_that_cannot_run_agents_is_alive_and_not_ready(tmp_path: Pa
         document = answer.json()
         assert (answer.status_code, document["code"], document["ready"]) == (503, "not_ready", False)
         assert document["database"] == {"state": "unavailable"}
-        assert (document["keys"], document["engines"]) == ({"state": "ready"}, [])
+        assert (document["keys"]["state"], document["engines"]) == ("ready", [])
         assert "database" in document["detail"]
         assert "retry-after" in answer.headers
 

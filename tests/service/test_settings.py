@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+import jwt
 import pytest
 
 from sandbox.limits import Limits
@@ -22,6 +23,15 @@ except SettingsError as error:
     print("refused:", error)
 """
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+def api_key(**claims: str) -> str:
+    """A legacy API key, which is a token."""
+    return jwt.encode({"iss": "supabase", "ref": "abc", **claims}, "s" * 32, algorithm="HS256")
+
+
+PUBLISHABLE = "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH"
+ANON = api_key(role="anon")
 
 
 def read_with(environment: Mapping[str, str]) -> str:
@@ -47,16 +57,16 @@ def test_a_database_or_a_project_ends_local_mode() -> None:
 def test_new_names_win_over_old_ones() -> None:
     said = read_with(
         {
-            "SUPABASE_PUBLISHABLE_KEY": "new",
-            "SUPABASE_ANON_KEY": "old",
+            "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE,
+            "SUPABASE_ANON_KEY": ANON,
             "SUPABASE_DB_URL": "postgresql://old/db",
             "AGENTHOST_PORT": "9000",
         }
     )
     assert '"port":9000' in said
-    settings = Settings.model_validate({"SUPABASE_PUBLISHABLE_KEY": "new", "SUPABASE_ANON_KEY": "old"})
+    settings = Settings.model_validate({"SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE, "SUPABASE_ANON_KEY": ANON})
     assert settings.supabase_publishable_key is not None
-    assert settings.supabase_publishable_key.get_secret_value() == "new"
+    assert settings.supabase_publishable_key.get_secret_value() == PUBLISHABLE
     old = Settings.model_validate({"SUPABASE_DB_URL": "postgresql://old/db"})
     assert old.database_url is not None
     assert old.database_url.get_secret_value() == "postgresql://old/db"
@@ -81,6 +91,7 @@ def test_the_keys_stand_at_the_project_unless_said_otherwise() -> None:
         ("AGENTHOST_LIMIT_MEMORY_BYTES", "256MB", "should be a valid integer"),
         ("AGENTHOST_ALLOW_ANONYMOUS", "perhaps", "should be a valid boolean"),
         ("SUPABASE_URL", "x.supabase.co", "begins with https://"),
+        ("SUPABASE_URL", "https://ada:sekret@x.supabase.co", "without a user and a password"),
         ("SUPABASE_DB_URL", "mysql://sekret@db", "begins with postgresql://"),
         ("SUPABASE_JWT_SECRET", "sekret", "at least 32 bytes"),
         ("AGENTHOST_SECRET_KEYS", "a:sekret!", "not base64"),
@@ -95,6 +106,54 @@ def test_a_bad_value_is_told_in_one_line_without_repeating_it(name: str, value: 
     assert line.startswith(f"refused: {name}: ")
     assert said in line
     assert "sekret" not in line
+
+
+POWERFUL = "a key with power over the project"
+NO_KEY = "should be the project's publishable key"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz", POWERFUL),
+        ("sbp_0123456789abcdef0123456789abcdef01234567", POWERFUL),
+        (api_key(role="service_role"), POWERFUL),
+        (api_key(role="supabase_admin"), POWERFUL),
+        (api_key(role="authenticated", sub="ada"), POWERFUL),
+        (api_key(), NO_KEY),
+        ("sb_publishable_ACJWlz.BrEguHvfOxg", NO_KEY),
+        (f'"{PUBLISHABLE}"', NO_KEY),
+        (f"{PUBLISHABLE}\nX-Header: 1", NO_KEY),
+        (f"{ANON}\nX-Header: 1", NO_KEY),
+        ("whatever", NO_KEY),
+        ("a.b.c", NO_KEY),
+    ],
+)
+def test_only_a_key_without_power_is_taken_as_the_publishable_one(key: str, said: str) -> None:
+    for name in ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"):
+        line = read_with({name: key})
+        assert line.startswith(f"refused: {name}: ")
+        assert line.count("\n") == 1
+        assert said in line
+        assert key not in line
+        assert key[-12:] not in line
+
+
+@pytest.mark.parametrize("key", [PUBLISHABLE, ANON])
+def test_publishable_and_anon_keys_are_taken(key: str) -> None:
+    settings = Settings.model_validate({"SUPABASE_ANON_KEY": key})
+    assert settings.supabase_publishable_key is not None
+    assert settings.supabase_publishable_key.get_secret_value() == key
+
+
+def test_keys_over_plain_http_and_settings_that_change_nothing_are_warnings() -> None:
+    def warned(**environment: str) -> str:
+        return " ".join(Settings.model_validate(environment).warnings())
+
+    assert "plain http" in warned(SUPABASE_URL="http://kong:8000")
+    assert warned(SUPABASE_URL="http://127.0.0.1:54321") == warned(SUPABASE_URL="https://x.supabase.co") == ""
+    both = {"SUPABASE_JWT_SECRET": "s" * 32, "SUPABASE_JWKS_URL": "https://x.example/keys"}
+    assert "SUPABASE_JWKS_URL changes nothing" in warned(**both)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
