@@ -6,6 +6,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.peers.aimock import aimock as aimock
+from tests.peers.supabase import project as project
 from tests.postgres import cloned as cloned
 from tests.postgres import database as database
 from tests.postgres import postgres as postgres

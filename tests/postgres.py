@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
+import jwt
 import psycopg
 import pytest
 
@@ -26,6 +27,7 @@ from service.database.migrations import migrate
 from service.database.postgres import PostgresDatabase
 
 GIVEN = os.environ.get("AGENTHOST_TEST_OWNER_URL")
+TOKEN_SECRET = "a secret that the tokens of tests are signed with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Server:
 
     addresses: Addresses
     data_dir: Path | None = None
+    authenticator_password: str = field(default_factory=lambda: uuid4().hex)
     _numbers: "count[int]" = field(default_factory=count)
 
     async def clone(self) -> Addresses:
@@ -111,14 +114,12 @@ def _name(dsn: str) -> str:
 
 
 def someone(user_id: UUID | None = None, **claims: object) -> Caller:
-    """A caller as a verified token would say: somebody new, unless told who."""
+    """A caller as a verified token would say, with the token: somebody new, unless told who."""
     user = user_id or uuid4()
-    return Caller(
-        user_id=user,
-        claims={"sub": str(user), "role": "authenticated", **claims},
-        token="",
-        expires_at=time.time() + 3600,
-    )
+    expires_at = int(time.time()) + 3600
+    said = {"sub": str(user), "role": "authenticated", "aud": "authenticated", "exp": expires_at, **claims}
+    token = jwt.encode(said, TOKEN_SECRET, algorithm="HS256")
+    return Caller(user_id=user, claims=said, token=token, expires_at=expires_at)
 
 
 @pytest.fixture(scope="session")

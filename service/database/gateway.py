@@ -1,6 +1,6 @@
 """The port to Postgres: five verbs, each always *as a caller*. No verb works without one.
 
-Two implementations (`postgres.py` now, `supabase.py` later) answer alike: rows are JSON objects as PostgREST writes
+Two implementations (`postgres.py`, `supabase.py`) answer alike: rows are JSON objects as PostgREST writes
 them (uuid and timestamps as text), everything is in the schema `agenthost`. Values go in as JSON has them; UUID,
 Decimal and datetime are taken too. Names of tables, columns and functions come from code, never from a request: a name
 that is not plain is a ValueError.
@@ -67,6 +67,11 @@ class Database(Protocol):
     async def stop(self) -> None: ...
 
     async def status(self) -> DatabaseStatus: ...
+
+    @property
+    def ends_with_token(self) -> bool:
+        """Whether a caller can do nothing more once their token has expired: the database checks it itself."""
+        ...
 
     async def select(
         self,

@@ -72,8 +72,12 @@ class PostgresDatabase:
         except DatabaseError:
             return DatabaseStatus(ready=False, detail="the database does not know agenthost: run `agenthost migrate`")
         if version != newest_migration():
-            return DatabaseStatus(ready=False, detail=_other_schema(version))
+            return DatabaseStatus(ready=False, detail=other_schema(version))
         return DatabaseStatus(ready=True, detail=f"migration {version}")
+
+    @property
+    def ends_with_token(self) -> bool:
+        return False
 
     async def select(
         self,
@@ -130,7 +134,7 @@ class PostgresDatabase:
         except psycopg.Error as error:
             raise _translated(error) from error
         if version != newest_migration():
-            raise DatabaseUnfit(_other_schema(version))
+            raise DatabaseUnfit(other_schema(version))
 
 
 def _require_powerless(  # in the order of _LOGIN
@@ -149,7 +153,8 @@ def _require_powerless(  # in the order of _LOGIN
         raise DatabaseUnfit(f"{user!r} is not a member of the role `authenticated`. {use}.")
 
 
-def _other_schema(version: str | None) -> str:
+def other_schema(version: str | None) -> str:
+    """Why a database at this migration does not fit, and what to do."""
     if version is not None and version > newest_migration():
         return f"the database is at migration {version}, newer than this agenthost: upgrade agenthost"
     return f"the database is at migration {version}, not {newest_migration()}: run `agenthost migrate`"

@@ -9,7 +9,8 @@ drop policy if exists agent_kv_owner on agenthost.agent_kv;
 create policy agent_kv_owner on agenthost.agent_kv for all to current_user using (true) with check (true);
 drop policy if exists agent_kv_no_guest on agenthost.agent_kv;
 create policy agent_kv_no_guest on agenthost.agent_kv as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agent_kv_select on agenthost.agent_kv;
 create policy agent_kv_select on agenthost.agent_kv for select to authenticated
   using ((select auth.uid()) = user_id);

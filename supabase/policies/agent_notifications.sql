@@ -9,7 +9,8 @@ drop policy if exists agent_notifications_owner on agenthost.agent_notifications
 create policy agent_notifications_owner on agenthost.agent_notifications for all to current_user using (true) with check (true);
 drop policy if exists agent_notifications_no_guest on agenthost.agent_notifications;
 create policy agent_notifications_no_guest on agenthost.agent_notifications as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agent_notifications_select on agenthost.agent_notifications;
 create policy agent_notifications_select on agenthost.agent_notifications for select to authenticated
   using ((select auth.uid()) = user_id);

@@ -9,7 +9,8 @@ drop policy if exists agents_owner on agenthost.agents;
 create policy agents_owner on agenthost.agents for all to current_user using (true) with check (true);
 drop policy if exists agents_no_guest on agenthost.agents;
 create policy agents_no_guest on agenthost.agents as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agents_select on agenthost.agents;
 create policy agents_select on agenthost.agents for select to authenticated
   using ((select auth.uid()) = user_id);

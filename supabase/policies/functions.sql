@@ -14,3 +14,6 @@ grant execute on function
   agenthost_private.rows_kept, agenthost_private.kv_expiry, agenthost_private.kv_has_room,
   agenthost_private.fits(jsonb, int), agenthost_private.fits(json, int)
 to authenticated;
+
+-- The host asks which migration a project is at before anybody has come: over REST, that is the role `anon`.
+grant execute on function agenthost.schema_version to anon;

@@ -7,7 +7,8 @@ drop policy if exists run_effects_owner on agenthost.run_effects;
 create policy run_effects_owner on agenthost.run_effects for all to current_user using (true) with check (true);
 drop policy if exists run_effects_no_guest on agenthost.run_effects;
 create policy run_effects_no_guest on agenthost.run_effects as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists run_effects_select on agenthost.run_effects;
 create policy run_effects_select on agenthost.run_effects for select to authenticated
   using ((select auth.uid()) = user_id);

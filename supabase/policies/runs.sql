@@ -8,7 +8,8 @@ drop policy if exists runs_owner on agenthost.runs;
 create policy runs_owner on agenthost.runs for all to current_user using (true) with check (true);
 drop policy if exists runs_no_guest on agenthost.runs;
 create policy runs_no_guest on agenthost.runs as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists runs_select on agenthost.runs;
 create policy runs_select on agenthost.runs for select to authenticated
   using ((select auth.uid()) = user_id);

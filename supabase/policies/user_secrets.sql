@@ -9,7 +9,8 @@ drop policy if exists user_secrets_owner on agenthost.user_secrets;
 create policy user_secrets_owner on agenthost.user_secrets for all to current_user using (true) with check (true);
 drop policy if exists user_secrets_no_guest on agenthost.user_secrets;
 create policy user_secrets_no_guest on agenthost.user_secrets as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists user_secrets_select on agenthost.user_secrets;
 create policy user_secrets_select on agenthost.user_secrets for select to authenticated
   using ((select auth.uid()) = user_id);

@@ -56,6 +56,10 @@ class AbsentDatabase:
     async def status(self) -> DatabaseStatus:
         return DatabaseStatus(ready=False, detail="absent")
 
+    @property
+    def ends_with_token(self) -> bool:
+        return False
+
     async def select(
         self,
         caller: Caller,

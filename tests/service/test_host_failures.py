@@ -44,6 +44,10 @@ class FaultyDatabase:
     async def status(self) -> DatabaseStatus:
         return await self._real.status()
 
+    @property
+    def ends_with_token(self) -> bool:
+        return self._real.ends_with_token
+
     async def select(
         self,
         caller: Caller,

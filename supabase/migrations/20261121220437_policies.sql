@@ -12,7 +12,8 @@ drop policy if exists agent_kv_owner on agenthost.agent_kv;
 create policy agent_kv_owner on agenthost.agent_kv for all to current_user using (true) with check (true);
 drop policy if exists agent_kv_no_guest on agenthost.agent_kv;
 create policy agent_kv_no_guest on agenthost.agent_kv as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agent_kv_select on agenthost.agent_kv;
 create policy agent_kv_select on agenthost.agent_kv for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -38,7 +39,8 @@ drop policy if exists agent_notifications_owner on agenthost.agent_notifications
 create policy agent_notifications_owner on agenthost.agent_notifications for all to current_user using (true) with check (true);
 drop policy if exists agent_notifications_no_guest on agenthost.agent_notifications;
 create policy agent_notifications_no_guest on agenthost.agent_notifications as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agent_notifications_select on agenthost.agent_notifications;
 create policy agent_notifications_select on agenthost.agent_notifications for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -62,7 +64,8 @@ drop policy if exists agent_versions_owner on agenthost.agent_versions;
 create policy agent_versions_owner on agenthost.agent_versions for all to current_user using (true) with check (true);
 drop policy if exists agent_versions_no_guest on agenthost.agent_versions;
 create policy agent_versions_no_guest on agenthost.agent_versions as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agent_versions_select on agenthost.agent_versions;
 create policy agent_versions_select on agenthost.agent_versions for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -79,7 +82,8 @@ drop policy if exists agents_owner on agenthost.agents;
 create policy agents_owner on agenthost.agents for all to current_user using (true) with check (true);
 drop policy if exists agents_no_guest on agenthost.agents;
 create policy agents_no_guest on agenthost.agents as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists agents_select on agenthost.agents;
 create policy agents_select on agenthost.agents for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -111,6 +115,9 @@ grant execute on function
   agenthost_private.fits(jsonb, int), agenthost_private.fits(json, int)
 to authenticated;
 
+-- The host asks which migration a project is at before anybody has come: over REST, that is the role `anon`.
+grant execute on function agenthost.schema_version to anon;
+
 -- private.sql
 -- Tables that no user may see: no grant to anybody, and a policy for their owner alone, who runs the definer functions.
 
@@ -120,27 +127,32 @@ drop policy if exists kept_rows_owner on agenthost_private.kept_rows;
 create policy kept_rows_owner on agenthost_private.kept_rows for all to current_user using (true) with check (true);
 drop policy if exists kept_rows_no_guest on agenthost_private.kept_rows;
 create policy kept_rows_no_guest on agenthost_private.kept_rows as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists run_leases_owner on agenthost_private.run_leases;
 create policy run_leases_owner on agenthost_private.run_leases for all to current_user using (true) with check (true);
 drop policy if exists run_leases_no_guest on agenthost_private.run_leases;
 create policy run_leases_no_guest on agenthost_private.run_leases as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists run_keys_owner on agenthost_private.run_keys;
 create policy run_keys_owner on agenthost_private.run_keys for all to current_user using (true) with check (true);
 drop policy if exists run_keys_no_guest on agenthost_private.run_keys;
 create policy run_keys_no_guest on agenthost_private.run_keys as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists daily_quotas_owner on agenthost_private.daily_quotas;
 create policy daily_quotas_owner on agenthost_private.daily_quotas for all to current_user using (true) with check (true);
 drop policy if exists daily_quotas_no_guest on agenthost_private.daily_quotas;
 create policy daily_quotas_no_guest on agenthost_private.daily_quotas as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists migrations_owner on agenthost_private.migrations;
 create policy migrations_owner on agenthost_private.migrations for all to current_user using (true) with check (true);
 drop policy if exists migrations_no_guest on agenthost_private.migrations;
 create policy migrations_no_guest on agenthost_private.migrations as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 
 -- run_effects.sql
 -- The effects of a user's own runs: added while the run is running, then never changed.
@@ -152,7 +164,8 @@ drop policy if exists run_effects_owner on agenthost.run_effects;
 create policy run_effects_owner on agenthost.run_effects for all to current_user using (true) with check (true);
 drop policy if exists run_effects_no_guest on agenthost.run_effects;
 create policy run_effects_no_guest on agenthost.run_effects as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists run_effects_select on agenthost.run_effects;
 create policy run_effects_select on agenthost.run_effects for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -175,7 +188,8 @@ drop policy if exists runs_owner on agenthost.runs;
 create policy runs_owner on agenthost.runs for all to current_user using (true) with check (true);
 drop policy if exists runs_no_guest on agenthost.runs;
 create policy runs_no_guest on agenthost.runs as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists runs_select on agenthost.runs;
 create policy runs_select on agenthost.runs for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -198,7 +212,8 @@ drop policy if exists user_secrets_owner on agenthost.user_secrets;
 create policy user_secrets_owner on agenthost.user_secrets for all to current_user using (true) with check (true);
 drop policy if exists user_secrets_no_guest on agenthost.user_secrets;
 create policy user_secrets_no_guest on agenthost.user_secrets as restrictive for all to public
-  using ((select current_setting('agenthost.guest', true)) is distinct from 'on');
+  using ((select current_setting('agenthost.guest', true)) is distinct from 'on'
+    and (select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest') is null);
 drop policy if exists user_secrets_select on agenthost.user_secrets;
 create policy user_secrets_select on agenthost.user_secrets for select to authenticated
   using ((select auth.uid()) = user_id);
@@ -214,4 +229,4 @@ create policy user_secrets_delete on agenthost.user_secrets for delete to authen
 
 -- What a host asks before it serves: the migration that the database is at.
 create or replace function agenthost.schema_version() returns text
-language sql stable set search_path = '' as $$ select '20261121220030_policies' $$;
+language sql stable set search_path = '' as $$ select '20261121220437_policies' $$;

@@ -1,0 +1,233 @@
+"""One kept client of a Supabase project. Each request carries its own caller's token, set on that request alone: the
+client has none, and nothing of a request is ever set on the client. Answers are bounded in bytes and in time.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+from postgrest import AsyncPostgrestClient, AsyncRequestBuilder
+from postgrest.base_request_builder import RequestConfig
+from supabase import AsyncClient, AsyncClientOptions
+
+from service.auth import Caller
+from service.database.gateway import DatabaseUnavailable, Invalid
+from service.database.json_text import decode
+
+Request = RequestConfig[httpx.AsyncClient]
+
+ANSWER_SECONDS: Final = 10.0
+"""Longer than the 8 s after which Supabase itself ends a statement."""
+WAIT_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 0.2
+URL_BYTES: Final = 8000
+"""What a gateway takes as one line."""
+_PASSING: Final = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 527})
+_CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST[0-9X]{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: JSON as text, and how many rows a request for a count has counted."""
+
+    text: str
+    count: int | None
+
+
+class Refusal(Exception):
+    """The project did not do it. `code` is a SQLSTATE, PostgREST's own, or empty when somebody before it answered.
+
+    `message` is the server's, and may hold SQL and values.
+    """
+
+    def __init__(self, status: int, code: str = "", message: str = "", details: str = "") -> None:
+        super().__init__(f"HTTP {status} {code}".strip())
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+    @property
+    def passing(self) -> bool:
+        """It may work later: nobody reached Postgres, or Postgres gave up."""
+        if self.code.startswith("PGRST"):
+            return self.code[5:] in ("000", "001", "002", "003")
+        if self.code:
+            return self.code[:2] in ("08", "40", "53", "55", "57", "58")
+        return self.status in _PASSING or self.status == HTTPStatus.TOO_MANY_REQUESTS
+
+    @property
+    def of_the_token(self) -> bool:
+        """The caller's token was not believed, or has expired."""
+        return self.code in ("PGRST301", "PGRST302", "PGRST303") or (not self.code and self.status == 401)
+
+
+class Wire:
+    """`key` is the project's publishable key, or its anon key: neither has any power of its own. `headers` go with
+    every request."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        schema: str,
+        answer_bytes: int,
+        pool_size: int = 20,
+        wait_seconds: float = WAIT_SECONDS,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._url = url
+        self._key = key
+        self._schema = schema
+        self._answer_bytes = answer_bytes
+        self._headers = {"Accept-Encoding": "identity", **(headers or {})}
+        self._timeout = httpx.Timeout(ANSWER_SECONDS, connect=5.0, pool=wait_seconds)
+        self._limits = httpx.Limits(max_connections=pool_size, max_keepalive_connections=pool_size, keepalive_expiry=30)
+        self._http: httpx.AsyncClient | None = None
+        self._client: AsyncPostgrestClient | None = None
+
+    async def start(self) -> None:
+        # One request a connection at a time: what is cancelled closes its own, and no answer can be another's.
+        self._http = httpx.AsyncClient(
+            transport=_Bounded(httpx.AsyncHTTPTransport(limits=self._limits), self._answer_bytes),
+            headers=self._headers,
+            timeout=self._timeout,
+            follow_redirects=False,
+        )
+        options = AsyncClientOptions(
+            schema=self._schema,
+            httpx_client=self._http,
+            auto_refresh_token=False,
+            persist_session=False,
+            postgrest_client_retry=False,
+        )
+        self._client = AsyncClient(self._url, self._key, options).postgrest
+
+    async def stop(self) -> None:
+        http, self._http, self._client = self._http, None, None
+        if http is not None:
+            await http.aclose()
+
+    def table(self, name: str) -> AsyncRequestBuilder:
+        return self._started().from_(name)
+
+    def function(self, name: str, arguments: Mapping[str, Any]) -> Request:
+        return self._started().rpc(name, dict(arguments)).request
+
+    async def send(self, request: Request, caller: Caller | None, *, reads: bool = False) -> Answer:
+        """Raises Refusal, Invalid, or DatabaseUnavailable; what only reads is tried twice. Without a caller it is
+        nobody's: the role `anon`, for what anybody may know."""
+        request.headers.pop("Authorization", None)
+        if caller is not None:
+            if not caller.token:
+                raise ValueError("a request in the name of a caller needs the caller's token")
+            request.headers["Authorization"] = f"Bearer {caller.token}"
+        _add_preference(request.headers, "timezone=UTC")
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                try:
+                    return await self._once(request)
+                except (DatabaseUnavailable, Refusal) as failed:
+                    if not reads or (isinstance(failed, Refusal) and not failed.passing):
+                        raise
+                await asyncio.sleep(RETRY_SECONDS)
+                return await self._once(request)
+        except TimeoutError:
+            raise DatabaseUnavailable("the project did not answer in time") from None
+
+    async def _once(self, request: Request) -> Answer:
+        if len(str(request.path)) + len(str(request.params)) > URL_BYTES:
+            raise Invalid("a condition is too long for a URL: it takes DATABASE_URL, a connection to Postgres itself")
+        try:
+            sending = request.send(httpx.Headers())
+        except (ValueError, TypeError, RecursionError) as error:  # of writing the body, before anything is sent
+            raise Invalid(f"a value that is not JSON: {type(error).__name__}") from None
+        try:
+            response = await sending
+        except httpx.HTTPError as error:
+            raise DatabaseUnavailable(f"the project cannot be reached: {type(error).__name__}") from None
+        text = _text(response)
+        if not response.is_success:
+            raise _refusal(response.status_code, text)
+        return Answer(text, _counted(response.headers.get("content-range", "")))
+
+    def _started(self) -> AsyncPostgrestClient:
+        if self._client is None:
+            raise DatabaseUnavailable("the database has not been started")
+        return self._client
+
+
+class TooLong(httpx.TransportError):
+    """An answer of more bytes than are read."""
+
+
+class _Bounded(httpx.AsyncBaseTransport):
+    """Reads no more of an answer than is wanted, and nothing compressed, which could be of any size."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, most_bytes: int) -> None:
+        self._transport = transport
+        self._most_bytes = most_bytes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.stream.aclose()
+            raise TooLong("compressed, unasked")
+        response.stream = _BoundedStream(response.stream, self._most_bytes)
+        return response
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream, most_bytes: int) -> None:
+        self._stream = stream
+        self._left = most_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._stream:
+            self._left -= len(part)
+            if self._left < 0:
+                raise TooLong("more bytes than are read")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _add_preference(headers: httpx.Headers, preference: str) -> None:
+    if preference not in (stated := headers.get("Prefer", "")):
+        headers["Prefer"] = f"{stated},{preference}" if stated else preference
+
+
+def _text(response: httpx.Response) -> str:
+    try:
+        return response.content.decode()
+    except UnicodeDecodeError:
+        raise DatabaseUnavailable("the project answered something that is no text") from None
+
+
+def _refusal(status: int, text: str) -> Refusal:
+    """An answer of PostgREST is JSON with these members; anything else is that of a gateway."""
+    try:
+        document = decode(text)
+    except (ValueError, Invalid):
+        return Refusal(status)
+    found = document if isinstance(document, dict) else {}
+    code, message, details = (value if isinstance(value := found.get(name), str) else "" for name in _MEMBERS)
+    return Refusal(status, code, message, details) if _CODE.fullmatch(code) else Refusal(status)
+
+
+_MEMBERS: Final = ("code", "message", "details")
+
+
+def _counted(content_range: str) -> int | None:
+    total = content_range.rpartition("/")[2]
+    return int(total) if total.isascii() and total.isdigit() else None
