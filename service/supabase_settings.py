@@ -85,10 +85,14 @@ class SupabaseSettings(BaseModel):
 
     def warnings_of_tokens(self) -> Iterator[str]:
         """What an operator should know of how tokens are checked, a sentence each."""
-        if self.supabase_jwt_secret is not None and self.supabase_jwks_url is not None:
-            yield "SUPABASE_JWKS_URL changes nothing while SUPABASE_JWT_SECRET is set: tokens are HS256 alone."
-        elif self.supabase_jwt_secret is None and self.jwks_url is not None and _is_plain_and_far(self.jwks_url):
+        if self.supabase_jwt_secret is not None:
+            if self.supabase_jwks_url is not None:
+                yield "SUPABASE_JWKS_URL changes nothing while SUPABASE_JWT_SECRET is set: tokens are HS256 alone."
+            return
+        if self.jwks_url is not None and _is_plain_and_far(self.jwks_url):
             yield "Keys of tokens are fetched over plain http: whoever is on the way can become every user."
+        if self.jwks_url is not None and self.token_issuer is None:
+            yield "SUPABASE_JWT_ISSUER is not set: whatever issuer a token names, the keys of SUPABASE_JWKS_URL decide."
 
 
 def http_url(value: str) -> str:

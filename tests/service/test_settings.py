@@ -146,7 +146,7 @@ def test_publishable_and_anon_keys_are_taken(key: str) -> None:
     assert settings.supabase_publishable_key.get_secret_value() == key
 
 
-def test_keys_over_plain_http_and_settings_that_change_nothing_are_warnings() -> None:
+def test_what_weakens_the_check_of_tokens_or_changes_nothing_is_a_warning() -> None:
     def warned(**environment: str) -> str:
         return " ".join(Settings.model_validate(environment).warnings())
 
@@ -154,6 +154,9 @@ def test_keys_over_plain_http_and_settings_that_change_nothing_are_warnings() ->
     assert warned(SUPABASE_URL="http://127.0.0.1:54321") == warned(SUPABASE_URL="https://x.supabase.co") == ""
     both = {"SUPABASE_JWT_SECRET": "s" * 32, "SUPABASE_JWKS_URL": "https://x.example/keys"}
     assert "SUPABASE_JWKS_URL changes nothing" in warned(**both)
+    keys = {"SUPABASE_JWKS_URL": "https://x.example/keys"}
+    assert "SUPABASE_JWT_ISSUER is not set" in warned(**keys)
+    assert warned(**keys, SUPABASE_JWT_ISSUER="https://x.example") == ""
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
