@@ -7,11 +7,19 @@ import pytest
 
 from tests.peers.aimock import aimock as aimock
 from tests.peers.supabase import project as project
+from tests.postgres import DEBIAN, EMBEDDED
 from tests.postgres import cloned as cloned
 from tests.postgres import database as database
+from tests.postgres import debian_server as debian_server
+from tests.postgres import embedded_server as embedded_server
 from tests.postgres import postgres as postgres
 
 REQUIRE_ALL = bool(os.environ.get("AGENTHOST_TEST_REQUIRE_ALL"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_postgres") and "postgres" in metafunc.fixturenames:
+        metafunc.parametrize("postgres", [EMBEDDED, DEBIAN], indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 `postgres` is the server, `cloned` the addresses of a clone, `database` the port on it, `someone()` a new caller.
 With AGENTHOST_TEST_OWNER_URL=postgresql://owner:password@/agenthost?host=... the server is that one: Postgres 15 or
 later, with passwords; the owner may create roles and databases, and owns the empty database `agenthost`.
+Modules marked `both_postgres` run on Debian's Postgres 15 as well.
 """
 
 import asyncio
@@ -22,10 +23,12 @@ import psycopg
 import pytest
 
 from service.auth import Caller
-from service.database.embedded import EmbeddedPostgres
+from service.database.embedded import Connections, EmbeddedPostgres
 from service.database.migrations import migrate
 from service.database.postgres import PostgresDatabase
+from tests.debian_postgres import debian_postgres
 
+EMBEDDED, DEBIAN = "pg18", "pg15"
 GIVEN = os.environ.get("AGENTHOST_TEST_OWNER_URL")
 TOKEN_SECRET = "a secret that the tokens of tests are signed with"
 
@@ -123,7 +126,15 @@ def someone(user_id: UUID | None = None, **claims: object) -> Caller:
 
 
 @pytest.fixture(scope="session")
-async def postgres() -> AsyncIterator[Server]:
+def postgres(request: pytest.FixtureRequest) -> Server:
+    """The embedded Postgres, or Debian's, for tests that `pytest.mark.both_postgres` runs on each."""
+    name = "debian_server" if getattr(request, "param", EMBEDDED) == DEBIAN else "embedded_server"
+    server: Server = request.getfixturevalue(name)
+    return server
+
+
+@pytest.fixture(scope="session")
+async def embedded_server() -> AsyncIterator[Server]:
     if GIVEN:
         password = uuid4().hex
         await migrate(GIVEN, serving_password=password)
@@ -133,10 +144,19 @@ async def postgres() -> AsyncIterator[Server]:
     with TemporaryDirectory(prefix="ah") as directory:
         data_dir = Path(directory)
         embedded = EmbeddedPostgres(data_dir)
-        connections = await embedded.start()
-        await migrate(connections.owner_dsn, serving_password=connections.serving_password)
-        yield Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)
+        yield await _migrated(await embedded.start(), data_dir)
         await embedded.stop()
+
+
+@pytest.fixture(scope="session")
+async def debian_server() -> AsyncIterator[Server]:
+    async with debian_postgres() as (data_dir, connections):
+        yield await _migrated(connections, data_dir)
+
+
+async def _migrated(connections: Connections, data_dir: Path) -> Server:
+    await migrate(connections.owner_dsn, serving_password=connections.serving_password)
+    return Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from service.database.gateway import Database, Invalid
 from tests.database.runs import STANDARD
 from tests.postgres import Addresses, someone
 
+pytestmark = pytest.mark.both_postgres
+
 
 class Kv:
     """The kv functions, for one agent of one caller."""

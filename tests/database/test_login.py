@@ -7,6 +7,8 @@ from service.database.gateway import DatabaseUnfit
 from service.database.postgres import PostgresDatabase
 from tests.postgres import Addresses, Server, someone, superuser
 
+pytestmark = pytest.mark.both_postgres
+
 
 def as_login(addresses: Addresses, name: str) -> str:
     return addresses.serving_dsn.replace("agenthost_api:", f"{name}:")
@@ -19,7 +21,7 @@ def as_login(addresses: Addresses, name: str) -> str:
         ("bypassrls", "", "row-level security"),
         ("", "grant service_role to {name}", "row-level security"),
         ("", "grant agenthost_owner to {name}", "owns agenthost's tables"),
-        ("", "grant authenticated to {name} with inherit true", "without taking a role"),
+        ("", "alter role {name} inherit; grant authenticated to {name}", "without taking a role"),
         ("", "", "not a member"),
     ],
     ids=["superuser", "bypassrls", "becomes_service_role", "becomes_owner", "inherits", "no_member"],

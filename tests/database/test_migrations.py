@@ -15,6 +15,8 @@ from tests.database.runs import STANDARD, begin, finish
 from tests.policies import migration
 from tests.postgres import Addresses, Server, someone
 
+pytestmark = pytest.mark.both_postgres
+
 
 @pytest.fixture
 async def empty(postgres: Server) -> AsyncIterator[Addresses]:

@@ -13,6 +13,8 @@ from service.database.gateway import Conflict, Database, Forbidden, Invalid, Row
 from tests.database.runs import STANDARD, begin, finish
 from tests.postgres import Addresses, someone
 
+pytestmark = pytest.mark.both_postgres
+
 
 @pytest.fixture
 async def ada(database: Database) -> Caller:

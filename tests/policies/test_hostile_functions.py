@@ -17,6 +17,8 @@ from tests.database.runs import begin, finish
 from tests.policies.tenants import EFFECT, everything, furnish
 from tests.postgres import Addresses, someone
 
+pytestmark = pytest.mark.both_postgres
+
 Raw = psycopg.AsyncConnection[tuple[object, ...]]
 
 

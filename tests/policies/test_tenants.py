@@ -11,6 +11,8 @@ from service.database.gateway import Conflict, Database, DatabaseError, Forbidde
 from tests.policies.tenants import ANY_TEXT, CHANGE, VERBS, everything, fresh, furnish, tables
 from tests.postgres import Addresses, someone
 
+pytestmark = pytest.mark.both_postgres
+
 
 @pytest.fixture
 async def ada(database: Database) -> Caller:
