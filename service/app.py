@@ -108,6 +108,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.readiness = ReadinessProbe()
+    app.state.in_flight = in_flight
     app.state.refusal = None
     app.add_middleware(Edge, in_flight=in_flight, url_bytes=settings.limit_url_bytes)
     problems.install(app)
@@ -142,7 +143,8 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         await _start(engine, stack)
         if missing := engine.status().missing:
             log.warning("sandbox_weaker", engine=engine.name, missing=list(missing))
-    keys = _secret_keys(settings)
+    keys = secret_keys_of(settings)
+    log.info("secret_keys", newest_first=[str(key) for key in keys])
     return Host(
         settings=settings,
         database=database,
@@ -265,7 +267,8 @@ def engines_of(settings: Settings) -> Mapping[str, Engine]:
     }
 
 
-def _secret_keys(settings: Settings) -> tuple[SecretKey, ...]:
+def secret_keys_of(settings: Settings) -> tuple[SecretKey, ...]:
+    """The configured keys, or the one of the data directory."""
     if settings.secret_keys is not None:
         return parse_secret_keys(settings.secret_keys.get_secret_value())
     if not settings.local_mode:

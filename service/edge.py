@@ -25,9 +25,14 @@ _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class InFlight:
-    """Counts the requests that are being answered, so that a stop can wait for them."""
+    """Counts the requests that are being answered, so that a stop can wait for them.
+
+    While it is `draining` the host still answers, and each answer is the last one on its connection: clients come again
+    on a new one, which a balancer opens elsewhere.
+    """
 
     def __init__(self) -> None:
+        self.draining = False
         self._count = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,16 +71,17 @@ class Edge:
             await self._app(scope, receive, send)
             return
         with self._in_flight:
-            await _Exchange(scope, receive, send).answer(self._app, self._url_bytes)
+            await _Exchange(scope, receive, send, self._in_flight).answer(self._app, self._url_bytes)
 
 
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, in_flight: InFlight) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._in_flight = in_flight
         self._state: dict[str, Any] = scope.setdefault("state", {})
         self._request_id = _request_id(scope)
         self._state["request_id"] = self._request_id
@@ -109,7 +115,10 @@ class _Exchange:
     async def _sending(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message["headers"] = [*message["headers"], (b"x-request-id", self._request_id.encode("ascii"))]
+            own = [(b"x-request-id", self._request_id.encode("ascii"))]
+            if self._in_flight.draining:
+                own.append((b"connection", b"close"))
+            message["headers"] = [*message["headers"], *own]
         await self._send(message)
 
     def _log_line(self, took_ms: float) -> None:

@@ -1,9 +1,11 @@
 """The keys of a host, which sign records and seal secrets. The newest comes first; the others still verify and open."""
 
+import hmac
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
+from hashlib import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,10 @@ class SecretKey:
 
     key_id: str
     secret: bytes
+
+    def __str__(self) -> str:
+        """Its id, and what operators compare the keys of two replicas by: it tells nothing else of the key."""
+        return f"{self.key_id} ({hmac.digest(self.secret, b'agenthost key fingerprint 1', sha256).hex()[:8]})"
 
     def __repr__(self) -> str:
         return f"SecretKey({self.key_id!r}, ...)"

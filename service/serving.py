@@ -1,4 +1,5 @@
-"""uvicorn, set up for this host: one socket, the bounded parser, a stop that waits for runs and then cancels them."""
+"""uvicorn, set up for this host: one socket, the bounded parser, a stop that first lets a balancer look elsewhere, then
+waits for runs, and then cancels them."""
 
 import asyncio
 import errno
@@ -8,13 +9,18 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from service.edge import InFlight
 from service.protocol import BoundedHttp
 from service.settings import Settings
+
+log = structlog.get_logger("agenthost.up")
 
 BACKLOG: Final = 2048
 
@@ -78,6 +84,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=math.ceil(settings.limit_shutdown_seconds),
             )
         )
+        self._in_flight: InFlight = app.state.in_flight
+        self._drain_seconds = settings.drain_seconds
         self._on_started = on_started
         self._ends_on = (signal.SIGINT, signal.SIGTERM) if ends_on_signals else ()
         # What goes wrong at start is told by the application itself, in a sentence instead of a stack trace.
@@ -87,6 +95,18 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self._on_started is not None and not self.should_exit:
             self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins to drain, where that is set; the next one does not wait for the end of it."""
+        if not self._drain_seconds or self._in_flight.draining:
+            super().handle_exit(sig, frame)
+            return
+        self._in_flight.draining = True
+        log.info("draining", seconds=self._drain_seconds)
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._drained)
+
+    def _drained(self) -> None:
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -52,6 +52,14 @@ class Settings(SupabaseSettings, LimitSettings):
         ge=0,
         le=65535,
     )
+    drain_seconds: float = Field(
+        default=0.0,
+        validation_alias=_env("AGENTHOST_DRAIN_SECONDS"),
+        description="How long a stop goes on answering, with /ready at 503, so that a balancer sends no more here.",
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+    )
     data_dir: Path = Field(
         default=Path(".agenthost"),
         validation_alias=_env("AGENTHOST_DATA_DIR"),

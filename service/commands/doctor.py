@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import typer
 
 from sandbox.job import SandboxUnavailable
-from service.app import CannotStart, database_of, engines_of, remote_keys_of, verifier_of
+from service.app import CannotStart, database_of, engines_of, remote_keys_of, secret_keys_of, verifier_of
 from service.commands.console import Exit, Output, print_json
 from service.database.gateway import DatabaseError, DatabaseUnfit
 from service.serving import CannotListen, listening_socket
@@ -61,6 +61,7 @@ async def _findings() -> AsyncIterator[Finding]:
     yield _python()
     yield _port(settings)
     yield await _keys(settings)
+    yield _records(settings)
     yield await _database(settings)
     yield await _engine(settings)
 
@@ -109,6 +110,15 @@ async def _shared_secret(settings: Settings, stack: AsyncExitStack) -> Finding:
             says = f"{says}, but the project also has signing keys, whose tokens are refused."
             return Finding("keys", False, says, "Once it signs with them, unset SUPABASE_JWT_SECRET.", needed=False)
     return Finding("keys", True, f"{says}.")
+
+
+def _records(settings: Settings) -> Finding:
+    try:
+        first, *others = map(str, secret_keys_of(settings))
+    except SettingsError as error:
+        return Finding("records", False, f"{error}.")
+    older = f"; older keys: {', '.join(others)}" if others else ""
+    return Finding("records", True, f"Records are signed and secrets sealed under the key {first}{older}.")
 
 
 async def _database(settings: Settings) -> Finding:

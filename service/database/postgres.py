@@ -64,6 +64,7 @@ class PostgresDatabase:
         await self._transactions.stop()
 
     async def status(self) -> DatabaseStatus:
+        """A database that has been migrated further since the start is ready: replicas are replaced one by one."""
         query = statements.call("schema_version", {}, {})
         try:
             version = decode(await self._transact("{}", query))
@@ -71,7 +72,7 @@ class PostgresDatabase:
             return DatabaseStatus(ready=False, detail="the database does not answer")
         except DatabaseError:
             return DatabaseStatus(ready=False, detail="the database does not know agenthost: run `agenthost migrate`")
-        if version != newest_migration():
+        if version is None or version < newest_migration():
             return DatabaseStatus(ready=False, detail=other_schema(version))
         return DatabaseStatus(ready=True, detail=f"migration {version}")
 

@@ -33,14 +33,19 @@ async def health() -> Response:
     responses=problems("not_ready"),
 )
 async def ready(request: Request, host: HostDep) -> Response:
-    """Database, keys and engines, each with a state; 503 with the same members when no agent can be run."""
+    """Database, keys and engines, each with a state; 503 with the same members when no agent can be run, or the host is
+    stopping."""
     probe: ReadinessProbe = request.app.state.readiness
+    stopping = request.app.state.in_flight.draining
     answer = await probe.ask(host)
+    if stopping:
+        answer = answer.model_copy(update={"ready": False})
     document = answer.model_dump(mode="json")
     if not answer.ready:
         states = {"database": answer.database.state, "keys": answer.keys.state}
         failing = [name for name, state in states.items() if state == "unavailable"]
         failing += [f"engine {engine.name}" for engine in answer.engines if engine.state != "ready"]
+        failing += ["it is stopping"] if stopping else []
         raise ApiError("not_ready", f"Not ready: {', '.join(failing) or 'no engine'}.", extra=document)
     return JSONResponse(document)
 

@@ -66,7 +66,10 @@ class Vault:
             raw = b64decode(encoded, validate=True)
             return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], binding.associated_data()).decode()
         except (InvalidTag, ValueError):
-            raise VaultError("it, its name or its hosts were changed after it was sealed") from None
+            raise VaultError(
+                "it is sealed under another key of the same id, or it, its name or its hosts were changed after it was "
+                "sealed"
+            ) from None
 
     def is_current(self, sealed: str) -> bool:
         """Whether it is under the key that now seals."""

@@ -16,6 +16,7 @@ from tests.docs.document import ROOT
 DOCUMENTED_ADDRESS: Final = "http://127.0.0.1:8000"
 START_SECONDS: Final = 60
 PAGE_SECONDS: Final = 120
+_OUTPUT: Final = "output"
 _MARK: Final = "<<block %d>>"
 
 
@@ -27,6 +28,15 @@ class Hosted:
     environment: dict[str, str]
     directory: Path
     process: "subprocess.Popen[bytes]"
+
+    @property
+    def said(self) -> str:
+        """What it has printed and logged."""
+        return (self.directory / _OUTPUT).read_text()
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
 
     def token(self, *arguments: str) -> str:
         """What `agenthost token` prints."""
@@ -69,7 +79,7 @@ def started_host(directory: Path, **settings: str) -> Iterator[Hosted]:
         "AGENTHOST_DATA_DIR": str(directory / "data"),
         **settings,
     }
-    said = directory / "output"
+    said = directory / _OUTPUT
     with said.open("wb") as output:
         process = subprocess.Popen(
             [ROOT / ".venv/bin/agenthost", "up"],
