@@ -4,8 +4,10 @@
 ARG BASE_IMAGE=python:3.13-slim-trixie
 
 FROM ${BASE_IMAGE} AS runner
-COPY sandbox/__init__.py sandbox/limits.py sandbox/wire.py /opt/agenthost/sandbox/
+COPY sandbox/__init__.py sandbox/wire.py /opt/agenthost/sandbox/
 COPY sandbox/guest /opt/agenthost/sandbox/guest
+COPY sandbox/container/__init__.py /opt/agenthost/sandbox/container/
+COPY sandbox/container/inside /opt/agenthost/sandbox/container/inside
 # `-I` leaves PYTHONPATH unread: a .pth file says where the guest is.
 RUN packages="$(python3 -c 'import site; print(site.getsitepackages()[0])')" \
     && mkdir -p "$packages" \
