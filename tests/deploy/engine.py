@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,9 @@ BUILD_SECONDS: Final = 900
 START_SECONDS: Final = 90
 
 HARDENED: Final = (
-    "--read-only",
-    "--tmpfs=/tmp",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--pids-limit=1024",
-    "--memory=4g",
+    "--security-opt no-new-privileges --cap-drop ALL --read-only --tmpfs /tmp --pids-limit 1024 --memory 4g"
 )
+"""As docs/deploy.md has it."""
 
 
 def docker(*arguments: str, timeout_seconds: float = 120, **options: Any) -> str:
@@ -104,20 +100,23 @@ class Container:
         return int(docker("wait", self.id, timeout_seconds=START_SECONDS))
 
     def client(self) -> httpx.Client:
-        """A client of the demo user, once the host can run agents. The address changes with each start."""
-        address = f"http://{docker('port', self.id, '8000')}"
-        deadline = time.monotonic() + START_SECONDS
-        while not _ready(address):
-            assert self.state()["Running"], self.logs()
-            assert time.monotonic() < deadline, self.logs()
-            time.sleep(0.2)
-        token = self.execute("agenthost", "token")
-        return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        """See `client_of`. The address changes with each start."""
+        return client_of(docker("port", self.id, "8000"), lambda: self.execute("agenthost", "token"), self.logs)
 
 
-def _ready(address: str) -> bool:
+def client_of(address: str, token: Callable[[], str], logs: Callable[[], str]) -> httpx.Client:
+    """A client of the demo user, once the host at `address` can run agents."""
+    url = f"http://{address}"
+    deadline = time.monotonic() + START_SECONDS
+    while not _ready(url):
+        assert time.monotonic() < deadline, logs()
+        time.sleep(0.2)
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token()}"}, timeout=30)
+
+
+def _ready(url: str) -> bool:
     try:
-        return httpx.get(f"{address}/ready").status_code == 200
+        return httpx.get(f"{url}/ready").status_code == 200
     except httpx.TransportError:
         return False
 
@@ -137,7 +136,9 @@ def container(image: str, *flags: str) -> Iterator[Container]:
     """A container of a network of its own, hardened as compose.yaml has it; removed afterwards, its volumes too."""
     with network() as name:
         started = Container(
-            docker("run", "--detach", f"--network={name}", "--publish=127.0.0.1::8000", *HARDENED, *flags, image)
+            docker(
+                "run", "--detach", f"--network={name}", "--publish=127.0.0.1::8000", *HARDENED.split(), *flags, image
+            )
         )
         try:
             yield started

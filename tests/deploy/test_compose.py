@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,7 +11,7 @@ import httpx
 import pytest
 
 from tests.deploy.agents import count, define
-from tests.deploy.engine import ROOT, START_SECONDS, build_postgres
+from tests.deploy.engine import ROOT, build_postgres, client_of
 
 
 class Project:
@@ -54,19 +53,8 @@ def project(tmp_path: Path, service: str) -> Iterator[Project]:
 
 
 def serving(project: Project) -> httpx.Client:
-    """A client of the demo user, once the host can run agents."""
-    address = f"http://{project('port', 'agenthost', '8000')}"
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if httpx.get(f"{address}/ready").status_code == 200:
-                break
-        except httpx.TransportError:
-            pass
-        assert time.monotonic() < deadline, project("logs")
-        time.sleep(0.2)
-    token = project("exec", "-T", "agenthost", "agenthost", "token")
-    return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    address = project("port", "agenthost", "8000")
+    return client_of(address, lambda: project("exec", "-T", "agenthost", "agenthost", "token"), lambda: project("logs"))
 
 
 def test_the_project_migrates_serves_and_keeps_its_data(project: Project) -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.deploy.agents import count, define
-from tests.deploy.engine import PROFILE, base_image, container, docker
+from tests.deploy.engine import HARDENED, PROFILE, ROOT, base_image, container, docker
 
 LARGEST_BYTES = 250_000_000
 """What the host may add to its base."""
@@ -63,7 +63,7 @@ def test_a_host_runs_agents_without_any_privilege(service: str, profiled: tuple[
             time.sleep(0.2)
 
 
-def test_a_stopped_host_ends_cleanly_and_has_its_data_when_it_starts_again(
+def test_a_stopped_host_ends_cleanly_and_a_killed_one_too_has_its_data_when_it_starts_again(
     service: str, profiled: tuple[str, ...]
 ) -> None:
     with container(service, *profiled) as host:
@@ -76,17 +76,15 @@ def test_a_stopped_host_ends_cleanly_and_has_its_data_when_it_starts_again(
         docker("start", host.id)
         with host.client() as http:
             assert count(http) == 2
-
-
-def test_a_killed_host_has_its_data_when_it_starts_again(service: str, profiled: tuple[str, ...]) -> None:
-    with container(service, *profiled) as host:
-        with host.client() as http:
-            define(http)
-            assert count(http) == 1
         docker("kill", host.id)
         docker("start", host.id)
         with host.client() as http:
-            assert count(http) == 2
+            assert count(http) == 3
+
+
+def test_the_flags_of_the_tests_are_those_of_the_docs() -> None:
+    page = (ROOT / "docs/deploy.md").read_text().replace(" \\\n   ", "")
+    assert f"--security-opt seccomp=deploy/seccomp.json {HARDENED} " in page
 
 
 def test_a_host_that_may_not_build_jails_does_not_start(service: str) -> None:

@@ -59,7 +59,8 @@ def allowed(entries: list[dict[str, Any]]) -> set[str]:
 
 
 def run(service: str, program: str, *options: str) -> str:
-    return docker("run", "--rm", "--network=none", *HARDENED, *options, "--entrypoint=python3", service, "-c", program)
+    flags = ["--network=none", *HARDENED.split(), *options, "--entrypoint=python3"]
+    return docker("run", "--rm", *flags, service, "-c", program)
 
 
 def isolation(service: str, *options: str) -> str:
