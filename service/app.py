@@ -19,17 +19,13 @@ from service.auth import TokenVerifier
 from service.capabilities.capability import Capability
 from service.capabilities.email import ceiling_of
 from service.capabilities.registry import Registry, TwinsDiffer, standard_registry
-from service.database.embedded import EmbeddedPostgres
 from service.database.gateway import Database, DatabaseError
-from service.database.migrations import first_migration, furnish_demo, migrate
-from service.database.postgres import PostgresDatabase
-from service.database.rehearsals import PostgresRehearsals
-from service.database.tables import PostgresTables
-from service.database.user_tables import Rehearsals, Tables
+from service.database.user_tables import Tables
+from service.database.ways import Data, StartedTables, data_of
 from service.edge import Edge, InFlight
 from service.host import Host
 from service.jwks import RemoteKeys
-from service.local import DEMO_USER_ID, ISSUER, LocalIdentity, local_secret_key
+from service.local import ISSUER, LocalIdentity, local_secret_key
 from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
@@ -132,12 +128,12 @@ async def running_host(settings: Settings, given: Given) -> AsyncIterator[Host]:
 async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> Host:
     capabilities = registry_of(settings) if given.capabilities is None else Registry(given.capabilities)
     verifier, identity = await verifier_of(settings, stack)
-    database, dsn = given.database, None
-    if database is None:
-        dsn = await serving_dsn_of(settings, stack)
-        database = PostgresDatabase(dsn)
-    await _start(database, stack)
-    tables, rehearsals = await user_tables_of(settings, dsn, stack)
+    data = await data_of(settings, stack) if given.database is None else Data(given.database)
+    await _start(data.database, stack)
+    if data.tables is not None:
+        await _start(data.tables, stack)
+    if data.rehearsals is not None:
+        stack.push_async_callback(data.rehearsals.stop)
     engines = engines_of(settings) if given.engines is None else given.engines
     for engine in engines.values():
         await _start(engine, stack)
@@ -147,13 +143,13 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
     log.info("secret_keys", newest_first=[str(key) for key in keys])
     return Host(
         settings=settings,
-        database=database,
+        database=data.database,
         engines=engines,
         verifier=given.verifier or verifier,
         capabilities=capabilities,
         signer=given.signer or RecordSigner(keys),
-        outside=given.outside or outside_of(settings, keys, tables, model_of(settings, stack)),
-        rehearsals=rehearsals,
+        outside=given.outside or outside_of(settings, keys, data.tables, model_of(settings, stack)),
+        rehearsals=data.rehearsals,
         files=await files_of(settings, stack),
         identity=identity,
     )
@@ -198,20 +194,7 @@ def mail_of(settings: Settings) -> Mail | None:
     return None if url is None else Mail(url.get_secret_value(), sender=settings.email_from)
 
 
-async def user_tables_of(
-    settings: Settings, dsn: str | None, stack: AsyncExitStack
-) -> tuple[Tables | None, Rehearsals | None]:
-    """The users' own tables, where there is a connection to Postgres itself."""
-    if dsn is None:
-        return None, None
-    tables = PostgresTables(dsn, most_rows=settings.limit_db_rows)
-    await _start(tables, stack)
-    rehearsals = PostgresRehearsals(dsn, most_rows=settings.limit_db_rows)
-    stack.push_async_callback(rehearsals.stop)
-    return tables, rehearsals
-
-
-async def _start(part: Database | Engine | RemoteKeys | PostgresTables | KeptFiles, stack: AsyncExitStack) -> None:
+async def _start(part: Database | Engine | RemoteKeys | StartedTables | KeptFiles, stack: AsyncExitStack) -> None:
     stack.push_async_callback(part.stop)
     await part.start()
 
@@ -235,29 +218,6 @@ def remote_keys_of(settings: Settings) -> RemoteKeys | None:
         return None
     within = project is not None and url.startswith(f"{project}/")
     return RemoteKeys(url, headers={"apikey": key.get_secret_value()} if within and key is not None else None)
-
-
-async def database_of(settings: Settings, stack: AsyncExitStack) -> Database:
-    """The database that `serving_dsn_of` names, not started."""
-    return PostgresDatabase(await serving_dsn_of(settings, stack))
-
-
-async def serving_dsn_of(settings: Settings, stack: AsyncExitStack) -> str:
-    """The configured Postgres, or in local mode the embedded one, brought to this code's schema."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    if not settings.local_mode:
-        raise CannotStart(
-            "SUPABASE_URL is set and DATABASE_URL is not. Set DATABASE_URL to the project's Postgres with the login "
-            "agenthost_api, which `agenthost migrate` makes."
-        )
-    embedded = EmbeddedPostgres(settings.data_dir)
-    stack.push_async_callback(embedded.stop)
-    connections = await embedded.start()
-    applied = await migrate(connections.owner_dsn, serving_password=connections.serving_password)
-    if first_migration() in applied:
-        await furnish_demo(connections.owner_dsn, DEMO_USER_ID)
-    return connections.serving_dsn
 
 
 def engines_of(settings: Settings) -> Mapping[str, Engine]:

@@ -4,6 +4,7 @@ A token is believed only after its signature and every claim were checked with k
 wrong with one, the client learns no more than that it is expired or not valid.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
@@ -15,6 +16,8 @@ from service.errors import ApiError
 from service.keys import KeysStatus
 
 MAX_TOKEN_BYTES = 8 * 1024
+TOKEN_MARGIN_SECONDS = 5.0
+"""What is done with a token is to end so long before it expires, so that its end can still be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class Caller:
     claims: Mapping[str, Any]
     token: str = field(repr=False)
     expires_at: float
+
+    def seconds_left(self) -> float:
+        """For how long something done with the token may go on."""
+        return self.expires_at - time.time() - TOKEN_MARGIN_SECONDS
 
     @property
     def email(self) -> str | None:

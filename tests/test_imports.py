@@ -28,6 +28,8 @@ ADAPTERS = {
     "service.database.tables",
     "service.database.embedded",
     "service.database.supabase",
+    "service.database.supabase_tables",
+    "service.database.ways",
     "sandbox.restricted.engine",
     "sandbox.container.engine",
 }

@@ -5,7 +5,7 @@ its own writes, constraints and triggers act, and nothing stays.
 """
 
 from collections.abc import Awaitable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, Field
 
@@ -59,7 +59,9 @@ class Delete(Arguments):
 
 
 class _Db:
-    """What both twins do: they differ in the tables that they are given."""
+    """What both twins do: they differ in the tables that they are given, and in what is said `without` any."""
+
+    without: ClassVar[str]
 
     def __init__(self, tables: UserTables | None) -> None:
         self._given = tables
@@ -86,7 +88,7 @@ class _Db:
 
     def _tables(self, verb: str) -> UserTables:
         if self._given is None:
-            raise GuestError("ServiceError", f"db.{verb}: this host has no connection to Postgres, and so no tables")
+            raise GuestError("ServiceError", f"db.{verb}: {self.without}")
         return self._given
 
 
@@ -107,6 +109,8 @@ async def _answer(verb: str, answer: Awaitable[list[Row]]) -> list[Row]:
 class LiveDb(_Db):
     """Each call is a statement that counts."""
 
+    without = "this host has no tables of users: it takes DATABASE_URL, or a Supabase project"
+
     def __init__(self, context: LiveContext) -> None:
         tables = context.outside.tables
         super().__init__(None if tables is None else tables.of(context.caller))
@@ -114,6 +118,8 @@ class LiveDb(_Db):
 
 class DryDb(_Db):
     """Each call is a statement of the run's one transaction, which is rolled back."""
+
+    without = "a dry run of db takes a connection to Postgres, which this host does not have (DATABASE_URL)"
 
     def __init__(self, context: DryContext) -> None:
         super().__init__(context.rehearsal)

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 import typer
 
 from sandbox.job import SandboxUnavailable
-from service.app import CannotStart, database_of, engines_of, remote_keys_of, secret_keys_of, verifier_of
+from service.app import engines_of, remote_keys_of, secret_keys_of, verifier_of
 from service.commands.console import Exit, Output, print_json
 from service.database.gateway import DatabaseError, DatabaseUnfit
+from service.database.ways import data_of
 from service.serving import CannotListen, listening_socket
 from service.settings import Settings, SettingsError, read_settings
 
@@ -62,7 +63,8 @@ async def _findings() -> AsyncIterator[Finding]:
     yield _port(settings)
     yield await _keys(settings)
     yield _records(settings)
-    yield await _database(settings)
+    async for finding in _database(settings):
+        yield finding
     yield await _engine(settings)
 
 
@@ -121,19 +123,28 @@ def _records(settings: Settings) -> Finding:
     return Finding("records", True, f"Records are signed and secrets sealed under the key {first}{older}.")
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    over_rest = settings.database_url is None and settings.supabase_url is not None
+    place = "SUPABASE_URL is right and the project is up" if over_rest else "DATABASE_URL is right and Postgres is up"
     async with AsyncExitStack() as stack:
         try:
-            database = await database_of(settings, stack)
+            database = (await data_of(settings, stack)).database
             stack.push_async_callback(database.stop)
             await database.start()
             status = await database.status()
         except DatabaseUnfit as error:
             running = "is running on the data directory" in str(error)
-            return Finding("database", False, f"{error}.", needed=not running)
-        except (DatabaseError, CannotStart) as error:
-            return Finding("database", False, f"{error}.", "See that DATABASE_URL is right and Postgres is up.")
-        return Finding("database", status.ready, f"Postgres answers: {status.detail}.", "Run `agenthost migrate`.")
+            yield Finding("database", False, f"{error}.", needed=not running)
+        except DatabaseError as error:
+            yield Finding("database", False, f"{error}.", f"See that {place}.")
+        else:
+            who = "The project answers over REST" if over_rest else "Postgres answers"
+            yield Finding("database", status.ready, f"{who}: {status.detail}.", "Run `agenthost migrate`.")
+    if over_rest:
+        says = "Over REST no dry run can use db, and a run ends before its caller's token does."
+        yield Finding(
+            "database", False, says, "DATABASE_URL, a connection to Postgres itself, does both.", needed=False
+        )
 
 
 async def _engine(settings: Settings) -> Finding:

@@ -98,14 +98,14 @@ class SupabaseDatabase:
             if refusal.code == "PGRST202":
                 raise ValueError(f"no such function: {function!r} with {', '.join(arguments) or 'nothing'}") from None
             raise translated(refusal) from refusal
-        return _read(answer.text) if answer.text else None
+        return _read(answer) if answer else None
 
     async def _rows(self, caller: Caller, request: Request, *, reads: bool = False) -> list[Row]:
         try:
             answer = await self._wire.send(request, caller, reads=reads)
         except Refusal as refusal:
             raise translated(refusal) from refusal
-        rows: list[Row] = _read(answer.text)
+        rows: list[Row] = _read(answer)
         return rows
 
 
@@ -122,7 +122,7 @@ async def require_fit(wire: Wire) -> None:
         answer = await wire.send(requests.call(wire, "schema_version", {}), None, reads=True)
     except Refusal as refusal:
         raise _unfit(refusal) from refusal
-    version = _read(answer.text)
+    version = _read(answer)
     if version != newest_migration():
         raise DatabaseUnfit(other_schema(version if isinstance(version, str) else None))
 

@@ -55,14 +55,6 @@ def delete(wire: Wire, table: str, where: Where) -> Request:
     return request
 
 
-def count(wire: Wire, table: str, where: Where) -> Request:
-    """How many rows meet a condition, and the first of them."""
-    [column, *_] = where
-    request = select(wire, table, [column], where, None, 1)
-    request.headers["Prefer"] = "count=exact"
-    return request
-
-
 def call(wire: Wire, function: str, arguments: Mapping[str, Any]) -> Request:
     written = {plain(name): str(value) if isinstance(value, Decimal) else value for name, value in arguments.items()}
     return wire.function(plain(function), written)
@@ -90,9 +82,9 @@ def _utf8(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Invalid("a text that is not Unicode") from None
+        raise Invalid("text must be Unicode") from None
     if "\0" in text:
-        raise Invalid("a text for Postgres cannot contain U+0000")
+        raise Invalid("text cannot contain U+0000")
     return text
 
 

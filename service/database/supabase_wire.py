@@ -5,7 +5,6 @@ client has none, and nothing of a request is ever set on the client. Answers are
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -28,14 +27,6 @@ URL_BYTES: Final = 8000
 """What a gateway takes as one line."""
 _PASSING: Final = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 527})
 _CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST[0-9X]{1,3}")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: JSON as text, and how many rows a request for a count has counted."""
-
-    text: str
-    count: int | None
 
 
 class Refusal(Exception):
@@ -64,6 +55,10 @@ class Refusal(Exception):
     def of_the_token(self) -> bool:
         """The caller's token was not believed, or has expired."""
         return self.code in ("PGRST301", "PGRST302", "PGRST303") or (not self.code and self.status == 401)
+
+
+class TooLong(DatabaseUnavailable):
+    """The answer has more bytes than are read. What was asked for has happened."""
 
 
 class Wire:
@@ -119,13 +114,17 @@ class Wire:
     def function(self, name: str, arguments: Mapping[str, Any]) -> Request:
         return self._started().rpc(name, dict(arguments)).request
 
-    async def send(self, request: Request, caller: Caller | None, *, reads: bool = False) -> Answer:
-        """Raises Refusal, Invalid, or DatabaseUnavailable; what only reads is tried twice. Without a caller it is
-        nobody's: the role `anon`, for what anybody may know."""
+    async def send(self, request: Request, caller: Caller | None, *, reads: bool = False) -> str:
+        """The JSON that it answers. Raises Refusal, Invalid or DatabaseUnavailable; what only reads is tried twice.
+
+        Without a caller it is nobody's: the role `anon`, for what anybody may know.
+        """
         request.headers.pop("Authorization", None)
         if caller is not None:
             if not caller.token:
-                raise ValueError("a request in the name of a caller needs the caller's token")
+                raise ValueError(
+                    "what is done for a caller takes the caller's token; without one it takes DATABASE_URL"
+                )
             request.headers["Authorization"] = f"Bearer {caller.token}"
         _add_preference(request.headers, "timezone=UTC")
         try:
@@ -133,14 +132,14 @@ class Wire:
                 try:
                     return await self._once(request)
                 except (DatabaseUnavailable, Refusal) as failed:
-                    if not reads or (isinstance(failed, Refusal) and not failed.passing):
+                    if not reads or isinstance(failed, TooLong) or (isinstance(failed, Refusal) and not failed.passing):
                         raise
                 await asyncio.sleep(RETRY_SECONDS)
                 return await self._once(request)
         except TimeoutError:
             raise DatabaseUnavailable("the project did not answer in time") from None
 
-    async def _once(self, request: Request) -> Answer:
+    async def _once(self, request: Request) -> str:
         if len(str(request.path)) + len(str(request.params)) > URL_BYTES:
             raise Invalid("a condition is too long for a URL: it takes DATABASE_URL, a connection to Postgres itself")
         try:
@@ -149,12 +148,14 @@ class Wire:
             raise Invalid(f"a value that is not JSON: {type(error).__name__}") from None
         try:
             response = await sending
+        except _MoreBytes:
+            raise TooLong("the project answered more bytes than are read") from None
         except httpx.HTTPError as error:
             raise DatabaseUnavailable(f"the project cannot be reached: {type(error).__name__}") from None
         text = _text(response)
         if not response.is_success:
             raise _refusal(response.status_code, text)
-        return Answer(text, _counted(response.headers.get("content-range", "")))
+        return text
 
     def _started(self) -> AsyncPostgrestClient:
         if self._client is None:
@@ -162,7 +163,7 @@ class Wire:
         return self._client
 
 
-class TooLong(httpx.TransportError):
+class _MoreBytes(httpx.TransportError):
     """An answer of more bytes than are read."""
 
 
@@ -178,7 +179,7 @@ class _Bounded(httpx.AsyncBaseTransport):
         assert isinstance(response.stream, httpx.AsyncByteStream)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.stream.aclose()
-            raise TooLong("compressed, unasked")
+            raise httpx.DecodingError("compressed, unasked")
         response.stream = _BoundedStream(response.stream, self._most_bytes)
         return response
 
@@ -195,7 +196,7 @@ class _BoundedStream(httpx.AsyncByteStream):
         async for part in self._stream:
             self._left -= len(part)
             if self._left < 0:
-                raise TooLong("more bytes than are read")
+                raise _MoreBytes("more bytes than are read")
             yield part
 
     async def aclose(self) -> None:
@@ -226,8 +227,3 @@ def _refusal(status: int, text: str) -> Refusal:
 
 
 _MEMBERS: Final = ("code", "message", "details")
-
-
-def _counted(content_range: str) -> int | None:
-    total = content_range.rpartition("/")[2]
-    return int(total) if total.isascii() and total.isdigit() else None

@@ -40,7 +40,6 @@ BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 SECONDS_TO_TELL: Final = 0.25
 """A question ends so long before the generation, which can then say what was wrong."""
 
-TOKEN_MARGIN_SECONDS: Final = 5.0
 """So long before the caller's token expires everything has ended."""
 
 
@@ -102,8 +101,7 @@ class _Generation:
         self._model = model
         self._progress = progress
         self._started = time.monotonic()
-        token_seconds = caller.expires_at - time.time() - TOKEN_MARGIN_SECONDS
-        if token_seconds <= 0:
+        if (token_seconds := caller.seconds_left()) <= 0:
             raise ApiError("invalid_token", "The token expires before an agent could be written: get a new one.")
         self._deadline = self._started + min(host.settings.limit_generation_seconds, token_seconds)
         self._day = DayTokens(host.database, caller, host.settings.limit_tokens_per_day)

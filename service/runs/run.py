@@ -18,7 +18,7 @@ from sandbox.limits import Limits
 from service.agents.check import DEFAULT_ENGINE, Definition, examine
 from service.agents.line import TooManyChecks
 from service.agents.models import parsed_config
-from service.auth import Caller
+from service.auth import Caller, refused
 from service.capabilities.broker import Broker
 from service.capabilities.capability import Budget, DryContext, LiveContext, Reads
 from service.capabilities.effects import Effect
@@ -55,6 +55,8 @@ async def run_agent(
 ) -> RunRecord:
     """Run one of the caller's agents, within `parent` if there is one. Raises ApiError when it cannot begin, or
     `run_not_recorded` with all of it."""
+    if parent is None and host.database.ends_with_token and caller.seconds_left() <= 0:
+        raise refused("The token expires before a run could end: get a new one.")
     store = RunStore(database=host.database, caller=caller, signer=host.signer, limits=host.settings)
     begun = await store.begin(asked, parent_run_id=None if parent is None else parent.run_id)
     if isinstance(begun, RunRecord):
@@ -126,18 +128,19 @@ class _Run:
 
     async def _guest(self, definition: Definition, value: Mapping[str, Any]) -> Ending:
         async with AsyncExitStack() as at_end:
-            shared = self._shared(definition.limits, at_end) if self.parent is None else self.parent.shared
+            limits = self._limits(definition.limits)
+            shared = self._shared(limits, at_end) if self.parent is None else self.parent.shared
             self.budget, self.tokens_before = shared.budget, shared.budget.tokens
             broker = Broker(
                 self.host.capabilities,
                 self._context(definition, shared, at_end),
-                max_effects=definition.limits.effects,
+                max_effects=limits.effects,
                 proposed=definition.proposed,
                 on_effect=self.observer.effect,
             )
             self.effects = broker.effects
             self.observer.started(self.begun, self.asked)
-            job = self._job(definition, value, shared.budget)
+            job = self._job(definition, limits, value, shared.budget)
             outcome = await definition.engine.run(job, on_call=broker.handle, on_log=self._log)
         if broker.host_failure is not None:
             raise broker.host_failure
@@ -153,9 +156,15 @@ class _Run:
         budget = Budget(deadline=time.monotonic() + limits.wall_seconds, max_effects=limits.effects)
         return Shared(budget=budget, rehearsal=rehearsal)
 
-    def _job(self, definition: Definition, value: Mapping[str, Any], budget: Budget) -> Job:
+    def _limits(self, limits: Limits) -> Limits:
+        """A run ends before its caller's token where the database asks for one: it must still be recorded."""
+        if not self.host.database.ends_with_token:
+            return limits
+        left = max(self.caller.seconds_left(), LEAST_SECONDS)
+        return replace(limits, wall_seconds=min(limits.wall_seconds, left))
+
+    def _job(self, definition: Definition, limits: Limits, value: Mapping[str, Any], budget: Budget) -> Job:
         """A child run gets no more time than its root has left."""
-        limits = definition.limits
         if self.parent is not None:
             # Rounded up: what is ended by the time of the root is not to end before it.
             left = math.ceil(max(budget.remaining_seconds(), LEAST_SECONDS) * 1000) / 1000

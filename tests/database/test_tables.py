@@ -13,12 +13,16 @@ from service.auth import Caller
 from service.database.gateway import DatabaseUnavailable
 from service.database.postgres import PostgresDatabase
 from service.database.rehearsals import PostgresRehearsals
+from service.database.supabase_tables import SupabaseTables
 from service.database.tables import ANSWER_BYTES, PLACES_OF_A_USER, PostgresTables
 from service.database.transactions import STATEMENT_SECONDS
 from service.database.user_tables import Refused, UserTables
 from tests.database.own_tables import as_user, committed, make_tables
+from tests.peers.supabase import Project, serving
 from tests.policies.tenants import ANY_TEXT, furnish
 from tests.postgres import Addresses, Server, someone
+
+pytestmark = pytest.mark.both_postgres
 
 MOST_ROWS = 20
 
@@ -34,11 +38,30 @@ async def own(postgres: Server) -> AsyncIterator[Addresses]:
     await postgres.drop(addresses)
 
 
-@pytest.fixture(params=["live", "rehearsed"])
-async def of(request: pytest.FixtureRequest, own: Addresses) -> AsyncIterator[Of]:
+@pytest.fixture(scope="module")
+async def own_project(
+    postgres: Server, own: Addresses, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Project]:
+    async with serving(postgres, own, tmp_path_factory.mktemp("project")) as running:
+        yield running
+
+
+@pytest.fixture(params=["live", "rehearsed", "over_rest"])
+def kind(request: pytest.FixtureRequest) -> str | Project:
+    """What is told apart: statements that count, those of a dry run, and those that count over REST."""
+    found: str | Project = request.getfixturevalue("own_project") if request.param == "over_rest" else request.param
+    return found
+
+
+@pytest.fixture
+async def of(kind: str | Project, own: Addresses) -> AsyncIterator[Of]:
     """Whose tables: those of any caller. A caller of a test has one rehearsal, like a run."""
-    if request.param == "live":
-        tables = PostgresTables(own.serving_dsn, most_rows=MOST_ROWS)
+    if kind != "rehearsed":
+        tables = (
+            SupabaseTables(kind.url, kind.publishable_key, most_rows=MOST_ROWS)
+            if isinstance(kind, Project)
+            else PostgresTables(own.serving_dsn, most_rows=MOST_ROWS)
+        )
         await tables.start()
         yield tables.of
         await tables.stop()

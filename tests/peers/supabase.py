@@ -94,7 +94,9 @@ async def _authenticator(server: Server, addresses: Addresses) -> str:
         await owner.execute(
             "do $$ begin if not exists (select from pg_roles where rolname = 'authenticator') then "
             f"create role authenticator login noinherit password '{server.authenticator_password}'; "
-            "grant anon, authenticated, service_role to authenticator; end if; end $$"
+            "grant anon, authenticated, service_role to authenticator; "
+            "alter role authenticator set statement_timeout = '3s'; "  # Supabase says 8 s of both
+            "alter role authenticator set lock_timeout = '1s'; end if; end $$"
         )
     parts = urlsplit(addresses.owner_dsn)
     login = f"authenticator:{server.authenticator_password}@{parts.netloc.rpartition('@')[2]}"

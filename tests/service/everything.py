@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import psycopg
 
-from service.app import create_app, model_of, outside_of, user_tables_of
+from service.app import create_app, model_of, outside_of
 from service.auth import Caller
 from service.capabilities.broker import Broker
+from service.database.tables import PostgresTables
 from service.local import LocalIdentity
 from service.outside.http import HttpDoor
 from service.secret_keys import SecretKey
@@ -133,7 +134,9 @@ async def everything(postgres: Server, data_dir: Path, **limits: Any) -> AsyncIt
                 **limits,
             }
         )
-        tables, _ = await user_tables_of(settings, addresses.serving_dsn, stack)
+        tables = PostgresTables(addresses.serving_dsn, most_rows=settings.limit_db_rows)
+        await tables.start()
+        stack.push_async_callback(tables.stop)
         keys = [SecretKey("k", b"canary-key" + b"k" * 32)]
         outside = outside_of(settings, keys, tables, model_of(settings, stack))
         door = HttpDoor(resolve=resolve, allowed=frozenset({web.pair}))

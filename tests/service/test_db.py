@@ -302,5 +302,5 @@ async def test_a_host_without_postgres_says_so(local_host: LocalHost, ada: User,
         reply = await made.handle(Call(service="db", action=action, args=args))
         assert reply.error is not None
         assert reply.error["type"] == "ServiceError"
-        assert "no connection to Postgres" in reply.error["message"]
+        assert "DATABASE_URL" in reply.error["message"]
     assert [effect.performed for effect in made.effects] == [False, False]
