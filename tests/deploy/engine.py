@@ -58,8 +58,9 @@ def build(target: str) -> str:
     """The image of a target of the Dockerfile. Processes that ask at once wait for the first, and find its layers."""
     base, tag = base_image(), f"agenthost-test-{target}"
     with locked():
+        network = "none" if target == "runner" else "host"
         arguments = ["--target", target, "--tag", tag, "--build-arg", f"BASE_IMAGE={base}", str(ROOT)]
-        docker("build", "--quiet", "--network=host", *arguments, timeout_seconds=BUILD_SECONDS)
+        docker("build", "--quiet", f"--network={network}", *arguments, timeout_seconds=BUILD_SECONDS)
     return tag
 
 
