@@ -80,7 +80,9 @@ class Server:
 
 
 @asynccontextmanager
-async def superuser(server: Server) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
+async def superuser(
+    server: Server, database: str = "postgres"
+) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
     """A connection as the superuser, who cannot log in: the rules let it, in this test, for as long as it takes."""
     if server.data_dir is None:
         pytest.skip("the server is not ours")
@@ -91,7 +93,7 @@ async def superuser(server: Server) -> AsyncIterator[psycopg.AsyncConnection[tup
     rules.write_text("local all postgres trust\n" + before)
     os.kill(postmaster, signal.SIGHUP)
     try:
-        dsn = _renamed(server.addresses.owner_dsn, "postgres")
+        dsn = _renamed(server.addresses.owner_dsn, database)
         async with await _connect_soon(dsn.replace(dsn.partition("//")[2].partition("@")[0], "postgres")) as connection:
             yield connection
     finally:

@@ -167,9 +167,8 @@ async def _make_login(owner: Connection, password: str) -> None:
     await owner.execute(sql.SQL("{} role {} login noinherit password {}").format(verb, login, sql.Literal(password)))
     cursor = await owner.execute("select pg_catalog.pg_has_role(%s, 'authenticated', 'member')", (SERVING_LOGIN,))
     if await cursor.fetchone() == (False,):
-        # Since Postgres 16 a membership itself says whether it inherits; before, the role does (noinherit).
-        inherit = sql.SQL(" with inherit false" if owner.info.server_version >= 160000 else "")
-        await owner.execute(sql.SQL("grant authenticated to {}{}").format(login, inherit))
+        # Nothing of it is inherited: since Postgres 16 a grant takes that from the role as it is now, before from the role.
+        await owner.execute(sql.SQL("grant authenticated to {}").format(login))
 
 
 async def _exists(owner: Connection, table: str) -> bool:
