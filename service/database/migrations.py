@@ -167,7 +167,7 @@ async def _make_login(owner: Connection, password: str) -> None:
     await owner.execute(sql.SQL("{} role {} login noinherit password {}").format(verb, login, sql.Literal(password)))
     cursor = await owner.execute("select pg_catalog.pg_has_role(%s, 'authenticated', 'member')", (SERVING_LOGIN,))
     if await cursor.fetchone() == (False,):
-        # Nothing of it is inherited: since Postgres 16 a grant takes that from the role as it is now, before from the role.
+        # It inherits nothing of it, like the role: since Postgres 16 the membership keeps what the role was then.
         await owner.execute(sql.SQL("grant authenticated to {}").format(login))
 
 
