@@ -50,8 +50,9 @@ class SupabaseDatabase:
         await self._wire.stop()
 
     async def status(self) -> DatabaseStatus:
+        """See PostgresDatabase."""
         try:
-            await require_fit(self._wire)
+            await require_fit(self._wire, or_newer=True)
         except DatabaseUnavailable:
             return DatabaseStatus(ready=False, detail="the project does not answer")
         except DatabaseError as error:
@@ -116,15 +117,16 @@ def _read(text: str) -> Any:
         raise DatabaseUnavailable("the project answered something that is no JSON") from None
 
 
-async def require_fit(wire: Wire) -> None:
+async def require_fit(wire: Wire, *, or_newer: bool = False) -> None:
     """Ask the project, as nobody, which migration it is at. Raises DatabaseUnfit or DatabaseUnavailable."""
     try:
         answer = await wire.send(requests.call(wire, "schema_version", {}), None, reads=True)
     except Refusal as refusal:
         raise _unfit(refusal) from refusal
     version = _read(answer)
-    if version != newest_migration():
-        raise DatabaseUnfit(other_schema(version if isinstance(version, str) else None))
+    version = version if isinstance(version, str) else None
+    if version != newest_migration() and not (or_newer and version is not None and version > newest_migration()):
+        raise DatabaseUnfit(other_schema(version))
 
 
 def _unfit(refusal: Refusal) -> DatabaseError:

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.acceptance.replicas import Replicas, User, define, replicated, settings_of
-from tests.postgres import Server
+from tests.acceptance.replicas import Replicas, User, define, replica, replicated, settings_of
+from tests.postgres import Addresses, Server
 
 WALL_SECONDS = 3
 RUNS_PER_USER = 3
 CHECKS_PER_DAY = 12
+LIBFAKETIME = list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 SLEEPER = "import time\ndef run(seconds: float):\n    time.sleep(seconds)\n    return seconds\n"
 COUNTER = "def run(services):\n    return services.kv.increment('n')\n"
@@ -155,3 +158,27 @@ async def test_a_run_ends_when_its_caller_leaves_the_balancer(ada: Both) -> None
     await asyncio.sleep(0.5)
     [run] = (await ada.one.get("/runs")).json()["data"]
     assert run["status"] == "cancelled"
+
+
+async def test_limits_go_by_the_clock_of_the_database_where_that_of_a_replica_is_wrong(
+    cloned: Addresses, tmp_path: Path
+) -> None:
+    """A minute ahead, a replica that went by its own clock would take the other's lease for one that has expired."""
+    if not LIBFAKETIME:
+        pytest.skip("libfaketime is not installed: apt-get install libfaketime")
+    settings = settings_of(
+        cloned.serving_dsn, AGENTHOST_LIMIT_WALL_SECONDS=str(WALL_SECONDS), AGENTHOST_LIMIT_RUNS_PER_USER="1"
+    )
+    ahead = {"LD_PRELOAD": str(LIBFAKETIME[0]), "FAKETIME": "+60s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    user = User()
+    path = f"/agents/{user.id}/sleeper"
+    with replica(tmp_path / "one", 0, settings) as one, replica(tmp_path / "two", 0, settings | ahead) as two:
+        async with user.at(one) as here, user.at(two) as there:
+            await define(there, "sleeper", SLEEPER)
+            skew = parsedate_to_datetime((await there.get("/health")).headers["Date"]) - datetime.now(UTC)
+            assert skew.total_seconds() > 50
+            running = asyncio.create_task(here.get(path, params={"seconds": 2}))
+            await asyncio.sleep(0.7)
+            assert (await there.get(path, params={"seconds": 0})).status_code == 429
+            assert (await running).status_code == 200
+            assert (await there.get(path, params={"seconds": 0})).status_code == 200

@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from service.auth import Caller
-from service.database.gateway import Conflict, Database, DatabaseUnavailable, Forbidden, Invalid, Row
+from service.database.gateway import Conflict, Database, DatabaseUnavailable, DatabaseUnfit, Forbidden, Invalid, Row
+from service.database.migrations import newest_migration
 from tests.postgres import someone
 from tests.ways import Way
 from tests.ways import way as way
@@ -253,6 +255,30 @@ async def test_the_status_says_the_migration(port: Database) -> None:
     status = await port.status()
     assert status.ready
     assert "migration 2" in status.detail
+
+
+async def test_a_database_that_is_migrated_further_stays_ready_and_no_other_host_starts_on_it(
+    way: Way, port: Database
+) -> None:
+    async with await way.addresses.owner() as owner:
+        try:
+            await say_version(owner, "29990101000000_later")
+            assert (await port.status()).ready
+            another = way.database()
+            with pytest.raises(DatabaseUnfit, match="newer than this agenthost"):
+                await another.start()
+            await another.stop()
+            await say_version(owner, "20000101000000_earlier")
+            assert not (await port.status()).ready
+        finally:
+            await say_version(owner, newest_migration())
+
+
+async def say_version(owner: psycopg.AsyncConnection[Any], version: str) -> None:
+    await owner.execute(
+        "create or replace function agenthost.schema_version() returns text language sql stable set search_path = '' "
+        f"as $$ select '{version}' $$".encode()
+    )
 
 
 async def test_a_stopped_database_is_unavailable(port: Database, ada: Caller) -> None:
