@@ -131,12 +131,13 @@ async def test_what_a_killed_replica_was_running_is_interrupted_and_its_place_is
         async with user.at(replicas.one) as one, user.at(replicas.two) as two:
             await define(one, "sleeper", SLEEPER)
             running = asyncio.create_task(one.get(path, params={"seconds": 0.9}))
-            await asyncio.sleep(0.5)
+            while not (runs := (await two.get("/runs")).json()["data"]):
+                assert not running.done()
             killed = time.monotonic()
             replicas.one.process.kill()
             assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], httpx.HTTPError)
-            [run] = (await two.get("/runs")).json()["data"]
-            assert run["status"] == "running"
+            [run] = runs
+            assert (await two.get(f"/runs/{run['run_id']}")).json()["status"] == "running"
             answer = await two.get(path, params={"seconds": 0})
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many_runs")
             await asyncio.sleep(killed + 1 + RECORDING_SECONDS - time.monotonic())
