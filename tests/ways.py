@@ -1,5 +1,7 @@
-"""The two ways into a database, for tests that must hold on both. `way` runs a test once on each."""
+"""The ways into a database, for tests that must hold on all of them: Postgres, the oldest Postgres, a pooler, and a
+Supabase project. `way` runs a test once on each, `database` is the port on it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +10,9 @@ import pytest
 from service.database.postgres import PostgresDatabase
 from service.database.supabase import SupabaseDatabase
 from tests.peers.supabase import Project
-from tests.postgres import Addresses
+from tests.postgres import DEBIAN, EMBEDDED, Addresses, Server
+
+_FIXTURES = {EMBEDDED: "embedded_server", DEBIAN: "debian_server", "pooled": "pooled_server", "supabase": "project"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +28,25 @@ class Way:
         return SupabaseDatabase(self.project.url, self.project.publishable_key, **options)
 
 
-@pytest.fixture(params=["postgres", "supabase"])
-def way(request: pytest.FixtureRequest) -> Way:
-    if request.param == "postgres":
-        return Way(request.getfixturevalue("cloned"))
-    project: Project = request.getfixturevalue("project")
-    return Way(project.addresses, project)
+@pytest.fixture(params=list(_FIXTURES))
+def reached(request: pytest.FixtureRequest) -> Server | Project:
+    found: Server | Project = request.getfixturevalue(_FIXTURES[request.param])
+    return found
+
+
+@pytest.fixture
+async def way(reached: Server | Project) -> AsyncIterator[Way]:
+    if isinstance(reached, Project):
+        yield Way(reached.addresses, reached)
+        return
+    addresses = await reached.clone()
+    yield Way(addresses)
+    await reached.drop(addresses)
+
+
+@pytest.fixture
+async def database(way: Way) -> AsyncIterator[PostgresDatabase | SupabaseDatabase]:
+    started = way.database()
+    await started.start()
+    yield started
+    await started.stop()

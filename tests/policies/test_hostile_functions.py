@@ -16,8 +16,10 @@ from service.database.gateway import Conflict, Database, DatabaseError, Forbidde
 from tests.database.runs import begin, finish
 from tests.policies.tenants import EFFECT, everything, furnish
 from tests.postgres import Addresses, someone
-
-pytestmark = pytest.mark.both_postgres
+from tests.ways import Way
+from tests.ways import database as database
+from tests.ways import reached as reached
+from tests.ways import way as way
 
 Raw = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -63,26 +65,26 @@ async def lease_of(addresses: Addresses, caller: Caller) -> Row:
 
 
 async def test_anothers_run_is_not_finished_even_with_its_lease(
-    database: Database, ada: Caller, bob: Caller, cloned: Addresses
+    database: Database, ada: Caller, bob: Caller, way: Way
 ) -> None:
-    before = await everything(database, bob), await hidden(cloned, bob)
-    lease = await lease_of(cloned, bob)
+    before = await everything(database, bob), await hidden(way.addresses, bob)
+    lease = await lease_of(way.addresses, bob)
     assert await finish(database, ada, lease, p_effects=[EFFECT]) == {"recorded": False}
-    async with rest(cloned, ada) as raw:
+    async with rest(way.addresses, ada) as raw:
         await raw.execute("select agenthost_private.release_run(%s, %s)", (lease["run_id"], lease["lease_id"]))
-    assert (await everything(database, bob), await hidden(cloned, bob)) == before
+    assert (await everything(database, bob), await hidden(way.addresses, bob)) == before
 
 
 async def test_anothers_run_gets_no_lease_no_child_and_is_not_told(
-    database: Database, ada: Caller, bob: Caller, cloned: Addresses
+    database: Database, ada: Caller, bob: Caller, way: Way
 ) -> None:
-    before = await everything(database, bob), await hidden(cloned, bob)
-    theirs = await lease_of(cloned, bob)
+    before = await everything(database, bob), await hidden(way.addresses, bob)
+    theirs = await lease_of(way.addresses, bob)
     [agent] = await database.select(bob, "agents")
     with pytest.raises(DatabaseError):
         await begin(database, ada, p_parent_run_id=theirs["run_id"])
     assert await database.call(ada, "recorded_run", p_run_id=theirs["run_id"]) is None
-    async with rest(cloned, ada) as raw:
+    async with rest(way.addresses, ada) as raw:
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             await raw.execute(
                 "select agenthost_private.lease_run(%s, %s, 'infinity', 'key', 'hash')", (theirs["run_id"], agent["id"])
@@ -91,27 +93,27 @@ async def test_anothers_run_gets_no_lease_no_child_and_is_not_told(
             await raw.execute("select agenthost_private.admit_run(%s, 100, 'key', 'hash')", (agent["id"],))
         ).fetchall()
         assert answer is None
-    assert (await everything(database, bob), await hidden(cloned, bob)) == before
+    assert (await everything(database, bob), await hidden(way.addresses, bob)) == before
 
 
 async def test_keys_and_quotas_of_another_are_out_of_reach(
-    database: Database, ada: Caller, bob: Caller, cloned: Addresses
+    database: Database, ada: Caller, bob: Caller, way: Way
 ) -> None:
     await begin(database, bob, p_idempotency_key="shared", p_request_hash="h")
-    before = await hidden(cloned, bob)
+    before = await hidden(way.addresses, bob)
     assert (await begin(database, ada, p_idempotency_key="shared", p_request_hash="other"))["outcome"] == "started"
     await database.call(ada, "take_quota", p_name="checks", p_amount=8, p_limit=9)
-    assert await hidden(cloned, bob) == before
+    assert await hidden(way.addresses, bob) == before
 
 
-async def test_a_user_cannot_free_their_own_places_or_quota(database: Database, ada: Caller, cloned: Addresses) -> None:
+async def test_a_user_cannot_free_their_own_places_or_quota(database: Database, ada: Caller, way: Way) -> None:
     """Without the lease id, which only the host was told, no function and no verb makes room."""
     [running] = await database.select(ada, "runs", where={"status": "running"})
     await database.update(ada, "runs", {"status": "failed", "finished_at": "2026-01-01"}, where={"id": running["id"]})
     await finish(database, ada, {"run_id": running["id"], "lease_id": str(uuid4())})
     await finish(database, ada, {"run_id": running["id"], "lease_id": None})
     assert (await begin(database, ada, p_max_in_flight=1))["outcome"] == "too_many_runs"
-    async with rest(cloned, ada) as raw:
+    async with rest(way.addresses, ada) as raw:
         for query in (
             "delete from agenthost_private.run_leases",
             "select lease_id from agenthost_private.run_leases",
@@ -129,12 +131,12 @@ async def test_a_user_cannot_free_their_own_places_or_quota(database: Database, 
                 await raw.execute(query.encode())
 
 
-async def test_pruning_ones_own_runs_frees_no_place(database: Database, ada: Caller, cloned: Addresses) -> None:
+async def test_pruning_ones_own_runs_frees_no_place(database: Database, ada: Caller, way: Way) -> None:
     """Runs in flight that their user calls finished are pruned like others, and yet count until they end or expire."""
     [running] = await database.select(ada, "runs", where={"status": "running"})
     started = [await begin(database, ada) for _ in range(7)]
     in_flight = [running["id"], *(run["run_id"] for run in started)]
-    async with rest(cloned, ada) as raw:
+    async with rest(way.addresses, ada) as raw:
         await raw.execute(
             "update agenthost.runs set status = 'succeeded', finished_at = now() where status = 'running'"
         )
@@ -172,15 +174,15 @@ WILD: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_argument_reaches_another_or_breaks_the_database(
-    database: Database, ada: Caller, bob: Caller, cloned: Addresses, seed: int
+    database: Database, ada: Caller, bob: Caller, way: Way, seed: int
 ) -> None:
-    before = await everything(database, bob), await hidden(cloned, bob)
+    before = await everything(database, bob), await hidden(way.addresses, bob)
     dice = random.Random(seed)
     known = {
         "bobs_agent": before[0]["agents"][0]["id"],
-        "bobs_run": (await lease_of(cloned, bob))["run_id"],
+        "bobs_run": (await lease_of(way.addresses, bob))["run_id"],
     }
-    async with await cloned.owner() as owner:
+    async with await way.addresses.owner() as owner:
         found = await owner.execute(
             "select proname, proargnames, array(select format_type(t, null) from unnest(proargtypes) as t) "
             "from pg_proc where pronamespace = 'agenthost'::regnamespace "
@@ -197,4 +199,4 @@ async def test_no_argument_reaches_another_or_breaks_the_database(
             await database.call(ada, str(name), **arguments)
         except (Invalid, Forbidden, Conflict):
             continue
-    assert (await everything(database, bob), await hidden(cloned, bob)) == before
+    assert (await everything(database, bob), await hidden(way.addresses, bob)) == before
