@@ -16,9 +16,10 @@ from benchmarks.host import AGENT
 from benchmarks.measure import Samples
 from benchmarks.processes import Footprint, footprint
 from sandbox import wire
+from sandbox.checks import opening_of
 from sandbox.job import Call, Job, Reply
 from sandbox.limits import Limits
-from sandbox.restricted.engine import RestrictedEngine, opening_of
+from sandbox.restricted.engine import RestrictedEngine
 
 PAUSE_SECONDS: Final = 0.003
 PYTHON_EVERY: Final = 10

@@ -37,7 +37,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Checked:
-    """What a check found. With `problems` the source is refused and the rest is empty.
+    """What a check found. With `problems` the source is refused and the rest is empty, but for `metadata`.
 
     `code` is opaque to the host: it is handed to a guest of the same engine and never decoded outside a jail.
     `input_schema` is a JSON Schema of type object. `metadata` is the TOML of the `# /// agent` block, as JSON.

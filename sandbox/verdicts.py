@@ -109,11 +109,20 @@ def _death(end: Ended, wall_seconds: float, cpu_seconds: int) -> Failure:
             return Failure("sandbox_violation", f"the run crashed ({other.name})")
 
 
+def own_fault(conversation: Conversation, end: Ended) -> bool:
+    """Whether a check that says nothing ended by what its source is, and would again. Else the machine was at fault."""
+    if conversation.verdict is not None:
+        return conversation.verdict.code != "wall_time_exceeded"
+    return end.signal not in (signal.SIGKILL, signal.SIGALRM, signal.SIGTERM)
+
+
 def read_checked(closing: Mapping[str, Any] | None, otherwise: str) -> Checked:
     """What a check said, field by field. Without a closing frame that makes sense: refused, for `otherwise`."""
     match closing:
-        case {"kind": "done", "checked": {"problems": list(problems)}, "code": str()} if problems:
-            return Checked(problems=tuple(_problem(found) for found in problems[:MAX_PROBLEMS]))
+        case {"kind": "done", "checked": {"problems": list(problems), "metadata": dict(metadata)}, "code": str()} if (
+            problems
+        ):
+            return Checked(problems=tuple(_problem(found) for found in problems[:MAX_PROBLEMS]), metadata=metadata)
         case {
             "kind": "done",
             "checked": {

@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from sandbox.container.engine import ContainerEngine, ContainerSettings
 from sandbox.job import Engine, SandboxUnavailable
 from sandbox.restricted.engine import RestrictedEngine
 from service import problems
@@ -222,9 +223,24 @@ def remote_keys_of(settings: Settings) -> RemoteKeys | None:
 
 def engines_of(settings: Settings) -> Mapping[str, Engine]:
     """The engines of this machine, by name, not started."""
-    return {
-        "restricted": RestrictedEngine(limits=settings.sandbox_limits(), allow_weaker=settings.sandbox_allow_weaker)
-    }
+    weaker = settings.sandbox_allow_weaker
+    engines: dict[str, Engine] = {"restricted": RestrictedEngine(limits=settings.sandbox_limits(), allow_weaker=weaker)}
+    if settings.container_pool:
+        containers = ContainerSettings(
+            docker_host=settings.docker_host,
+            certificates=settings.docker_cert_path,
+            pool=settings.container_pool,
+            runtime=settings.container_runtime,
+            base_image=settings.container_base_image,
+            instance=settings.data_dir / "instance",
+        )
+        limits = settings.sandbox_limits("container")
+        engines["container"] = ContainerEngine(containers, limits=limits, say=_told, allow_weaker=weaker)
+    return engines
+
+
+def _told(line: str) -> None:
+    log.info("container_engine", says=line)
 
 
 def secret_keys_of(settings: Settings) -> tuple[SecretKey, ...]:

@@ -29,6 +29,9 @@ class LimitSettings(BaseModel):
     )
     limit_cpu_seconds: int = _limit(5, "CPU_SECONDS", "Processor time of one run.", at_most=DAY_SECONDS)
     limit_memory_bytes: int = _limit(256 * MIB, "MEMORY_BYTES", "Memory of one run.", at_least=8 * MIB)
+    limit_container_memory_bytes: int = _limit(
+        512 * MIB, "CONTAINER_MEMORY_BYTES", "Memory of one run in a container.", at_least=32 * MIB
+    )
     limit_source_bytes: int = _limit(256 * 1024, "SOURCE_BYTES", "Source code of one agent.", at_most=MIB)
     limit_input_bytes: int = _limit(MIB, "INPUT_BYTES", "Input of one run, as JSON.", at_most=8 * MIB)
     limit_output_bytes: int = _limit(MIB, "OUTPUT_BYTES", "Output of one run, as JSON.", at_most=8 * MIB)

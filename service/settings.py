@@ -124,6 +124,33 @@ class Settings(SupabaseSettings, LimitSettings):
         validation_alias=_env("AGENTHOST_SANDBOX_ALLOW_WEAKER"),
         description="Start although a layer of the sandbox is missing on this machine.",
     )
+    container_pool: int = Field(
+        default=0,
+        validation_alias=_env("AGENTHOST_CONTAINER_POOL"),
+        description="Containers kept waiting for agents with the engine 'container'; 0: this host has no such engine.",
+        ge=0,
+        le=256,
+    )
+    container_runtime: str | None = Field(
+        default=None,
+        validation_alias=_env("AGENTHOST_CONTAINER_RUNTIME"),
+        description="Runtime of these containers, as the Docker daemon knows it: runsc for gVisor.",
+    )
+    container_base_image: str = Field(
+        default="python:3.13-slim-trixie",
+        validation_alias=_env("AGENTHOST_CONTAINER_BASE_IMAGE"),
+        description="What the image of these containers is built on: any image with Python 3.12 or newer.",
+    )
+    docker_host: str = Field(
+        default="unix:///var/run/docker.sock",
+        validation_alias=_env("DOCKER_HOST"),
+        description="The Docker daemon: unix:///path, or tcp://host:2376 with DOCKER_CERT_PATH.",
+    )
+    docker_cert_path: Path | None = Field(
+        default=None,
+        validation_alias=_env("DOCKER_CERT_PATH"),
+        description="Directory of ca.pem, cert.pem and key.pem, for a daemon that is spoken to over TLS.",
+    )
     ignored_powers: tuple[str, ...] = Field(
         default=(), exclude=True, description="Powerful keys that are set and not needed."
     )
@@ -180,12 +207,12 @@ class Settings(SupabaseSettings, LimitSettings):
         """Nothing is configured: the host brings its own Postgres, demo user and keys."""
         return self.database_url is None and self.supabase_url is None
 
-    def sandbox_limits(self) -> Limits:
-        """The limits of one run, as the engines take them."""
+    def sandbox_limits(self, engine: str = "restricted") -> Limits:
+        """The limits of one run, as that engine takes them."""
         return Limits(
             wall_seconds=self.limit_wall_seconds,
             cpu_seconds=self.limit_cpu_seconds,
-            memory_bytes=self.limit_memory_bytes,
+            memory_bytes=self.limit_container_memory_bytes if engine == "container" else self.limit_memory_bytes,
             source_bytes=self.limit_source_bytes,
             input_bytes=self.limit_input_bytes,
             output_bytes=self.limit_output_bytes,

@@ -1,8 +1,9 @@
-"""The guest's end of the wire: one descriptor, `read` and `write`, nothing else."""
+"""The guest's end of the wire: `read` and `write`, nothing else."""
 
 import json
 import os
 import time
+from _thread import RLock
 from typing import Any
 
 from sandbox import wire
@@ -13,10 +14,15 @@ BATCH_SECONDS = 0.05
 
 
 class Channel:
-    """Frames over one descriptor. Log lines go out at once while they are few, then in batches."""
+    """Frames over one descriptor, or over two. Log lines go out at once while they are few, then in batches.
 
-    def __init__(self, descriptor: int) -> None:
+    `turn` is held while a call waits for its reply, and while a line is logged: an agent in a container has threads.
+    """
+
+    def __init__(self, descriptor: int, write_to: int | None = None) -> None:
         self._descriptor = descriptor
+        self._write_to = descriptor if write_to is None else write_to
+        self.turn = RLock()
         self.frame_bytes = wire.REPLY_BYTES
         self.log_bytes = wire.REPLY_BYTES
         self._lines: list[str] = []
@@ -56,20 +62,22 @@ class Channel:
 
     def send_frame(self, frame: bytes) -> None:
         """What `wire.encode` made, behind the log lines that wait."""
-        self._flush()
-        self._write(frame)
+        with self.turn:
+            self._flush()
+            self._write(frame)
 
     def log(self, text: str) -> None:
         """One entry of the log. What JSON cannot hold becomes U+FFFD; the host counts, and ends what logs too much."""
         line = text[: self.log_bytes].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-        self._lines.append(line)
-        self._line_bytes += len(line)
-        if (
-            self._log_frames < IMMEDIATE_LOG_FRAMES
-            or self._line_bytes > BATCH_BYTES
-            or time.monotonic() - self._flushed_at > BATCH_SECONDS
-        ):
-            self._flush()
+        with self.turn:
+            self._lines.append(line)
+            self._line_bytes += len(line)
+            if (
+                self._log_frames < IMMEDIATE_LOG_FRAMES
+                or self._line_bytes > BATCH_BYTES
+                or time.monotonic() - self._flushed_at > BATCH_SECONDS
+            ):
+                self._flush()
 
     def _flush(self) -> None:
         if not self._lines:
@@ -82,4 +90,4 @@ class Channel:
     def _write(self, frame: bytes) -> None:
         view = memoryview(frame)
         while view:
-            view = view[os.write(self._descriptor, view) :]
+            view = view[os.write(self._write_to, view) :]

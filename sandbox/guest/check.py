@@ -37,7 +37,7 @@ def check(source: str, language: Language) -> tuple[dict[str, Any], CodeType | N
             hint = "Write shorter functions and expressions, and nest less."
             problems.append(problem(0, 0, "too_complex", "the source cannot be analysed", hint))
     if problems:
-        return refusal(problems), None
+        return refusal(problems, found.get("metadata", {})), None
     return {"problems": [], **found}, code
 
 
@@ -66,9 +66,10 @@ def absent_services(tree: ast.Module) -> list[dict[str, Any]]:
     ]
 
 
-def refusal(problems: list[dict[str, Any]]) -> dict[str, Any]:
-    """An answer that holds nothing but problems: in the order of the source, each once, not endlessly many."""
+def refusal(problems: list[dict[str, Any]], metadata: dict[str, Any]) -> dict[str, Any]:
+    """An answer that holds problems: in the order of the source, each once, not endlessly many. The metadata is told
+    too, since it may name another engine, whose language the source is in."""
     unique = {(p["line"], p["column"], p["code"], p["message"]): p for p in problems}
     ordered = [unique[key] for key in sorted(unique)]
-    empty: dict[str, Any] = {"entry": "", "description": "", "input_schema": {}, "metadata": {}, "inferred": {}}
-    return {"problems": ordered[:MAX_PROBLEMS], **empty}
+    empty: dict[str, Any] = {"entry": "", "description": "", "input_schema": {}, "inferred": {}}
+    return {"problems": ordered[:MAX_PROBLEMS], "metadata": metadata, **empty}

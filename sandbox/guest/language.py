@@ -31,6 +31,10 @@ class Language(Protocol):
 
     def globals(self, *, log: Log, test: bool) -> dict[str, Any]: ...
 
+    def finish_log(self, namespace: dict[str, Any]) -> None:
+        """Log the line that was begun and never ended in a namespace of `globals`."""
+        ...
+
 
 def problem(line: int, column: int, code: str, message: str, hint: str) -> dict[str, Any]:
     """One reason for a refusal: `line` from 1, `column` from 0; 0 and 0 mean the file as a whole."""
@@ -67,7 +71,7 @@ class Print:
             self._pending = ""
 
 
-def agent_module(names: dict[str, Any], *, log: Log, test: bool) -> dict[str, Any]:
+def agent_module(names: dict[str, Any], *, test: bool) -> dict[str, Any]:
     """The namespace of a new module called `agent`, holding `names`.
 
     It is registered in `sys.modules` because dataclasses look their string annotations up there.
@@ -81,7 +85,7 @@ def agent_module(names: dict[str, Any], *, log: Log, test: bool) -> dict[str, An
 
 
 def finish_log(namespace: dict[str, Any]) -> None:
-    """Flush what `print(..., end="")` left behind in a namespace made by `Language.globals`."""
+    """Flush what `print(..., end="")` left behind, where the namespace's `print` is a `Print`."""
     printer = namespace["__builtins__"]["print"]
     if type(printer) is Print:
         printer.finish()
@@ -103,6 +107,7 @@ class PlainLanguage:
     """All of Python: for engines whose isolation does not lean on the language."""
 
     version = f"plain-{sys.implementation.cache_tag}"
+    finish_log = staticmethod(finish_log)
 
     def compile(self, source: str) -> CodeType:
         """Code of a module. Raises `Refused` when the source is not Python."""
@@ -116,4 +121,4 @@ class PlainLanguage:
     def globals(self, *, log: Log, test: bool) -> dict[str, Any]:
         """A module's namespace with every builtin, `print` going to `log`."""
         names = {**vars(builtins), "print": Print(log)}
-        return agent_module({"__builtins__": names}, log=log, test=test)
+        return agent_module({"__builtins__": names}, test=test)

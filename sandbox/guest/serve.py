@@ -11,7 +11,7 @@ from typing import Any
 from sandbox import wire
 from sandbox.guest.channel import Channel
 from sandbox.guest.check import check
-from sandbox.guest.language import AGENT_FILE, Language, finish_log
+from sandbox.guest.language import AGENT_FILE, Language
 from sandbox.guest.probe import probe
 from sandbox.guest.results import NotJson, to_json
 from sandbox.guest.services import Services
@@ -37,7 +37,7 @@ class Guest:
         self._namespace = language.globals(log=channel.log, test=False)
 
     def serve(self) -> None:
-        """Does the one job that the host sends, and then waits to be hung up on: so the host can see what was used."""
+        """Do the one job that the host sends. Afterwards there is nothing left to say."""
         message = self._channel.receive()
         match message["kind"]:
             case "run":
@@ -48,7 +48,6 @@ class Guest:
                 self._channel.send({"kind": "done", "denied": probe(message["name"])})
             case kind:
                 raise ValueError(f"the host sent a {kind!r} frame")
-        self._channel.wait_for_the_end()
 
     def run(self, job: dict[str, Any]) -> bytes:
         """Execute the agent and call its entry point. Its return value or its exception becomes the closing frame."""
@@ -61,10 +60,10 @@ class Guest:
             frame = wire.encode({"kind": "done", "output": value})
             if len(frame) > job["output_bytes"] + CLOSING_BYTES:
                 raise OutputTooLarge(f"the output is {len(frame)} bytes; at most {job['output_bytes']} are allowed")
-            finish_log(namespace)
+            self._language.finish_log(namespace)
             return frame
         except BaseException as error:
-            return wire.encode({"kind": "done", "failure": failure_of(error, namespace)})
+            return wire.encode({"kind": "done", "failure": self._failure(error)})
 
     def _call(self, entry: Callable[..., Any], job: dict[str, Any]) -> Any:
         """Bind the input by the names of the entry point's parameters; `services`, `input` and `test` are ours."""
@@ -73,6 +72,24 @@ class Guest:
         names, takes_any = parameters(entry)
         bound = {name: value for name, value in given.items() if takes_any or name in names}
         return entry(**bound, **{name: own[name] for name in names if name in own})
+
+    def _failure(self, error: BaseException) -> dict[str, Any]:
+        """The exception as data: type, message, and where in the agent's own source it came from."""
+        kinds = {NotJson: "output_not_json", OutputTooLarge: "output_too_large", MemoryError: "memory_exceeded"}
+        code = next((code for kind, code in kinds.items() if isinstance(error, kind)), "agent_error")
+        frames = agent_frames(error.__traceback__)
+        error.__traceback__ = None
+        try:
+            self._language.finish_log(self._namespace)
+            message = str(error)
+        except BaseException:
+            message = "(its message cannot be shown)"
+        return {
+            "code": code,
+            "type": clean(type(error).__name__, 100),
+            "message": clean(message, MESSAGE_CHARS),
+            "frames": frames,
+        }
 
 
 def check_source(source: str, language: Language) -> dict[str, Any]:
@@ -102,25 +119,6 @@ def parameters(entry: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
         return names, bool(code.co_flags & inspect.CO_VARKEYWORDS)
     taken = inspect.signature(entry).parameters
     return tuple(taken), any(one.kind is one.VAR_KEYWORD for one in taken.values())
-
-
-def failure_of(error: BaseException, namespace: dict[str, Any]) -> dict[str, Any]:
-    """The exception as data: type, message, and where in the agent's own source it came from."""
-    kinds = {NotJson: "output_not_json", OutputTooLarge: "output_too_large", MemoryError: "memory_exceeded"}
-    code = next((code for kind, code in kinds.items() if isinstance(error, kind)), "agent_error")
-    frames = agent_frames(error.__traceback__)
-    error.__traceback__ = None
-    try:
-        finish_log(namespace)
-        message = str(error)
-    except BaseException:
-        message = "(its message cannot be shown)"
-    return {
-        "code": code,
-        "type": clean(type(error).__name__, 100),
-        "message": clean(message, MESSAGE_CHARS),
-        "frames": frames,
-    }
 
 
 def agent_frames(trace: TracebackType | None) -> list[list[Any]]:

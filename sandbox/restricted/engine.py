@@ -1,31 +1,26 @@
 """The restricted engine: one forked, jailed, once-used process a job. Implements the port of sandbox/job.py."""
 
 import asyncio
-import hashlib
-import json
 import signal
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from sandbox import wire
+from sandbox.checks import Checks, no_calls, opening, opening_of
 from sandbox.conversation import Conversation, GuestGone, Verdict
 from sandbox.guest.probe import PROBES, WITHOUT_FILTER
-from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, Reply, SandboxUnavailable
+from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, SandboxUnavailable
 from sandbox.limits import Limits
 from sandbox.restricted.child import LINGER_SECONDS, Child, Exit
 from sandbox.restricted.jail import OPTIONAL_LAYERS
 from sandbox.restricted.nursery import Nursery
-from sandbox.verdicts import outcome_of, read_checked
+from sandbox.verdicts import outcome_of
 
 WALL_GRACE_SECONDS = 2.0
 """The kernel's timer in the guest ends a run at its limit; the host waits so much longer before it kills."""
 
-CHECK_WALL_SECONDS = 10.0
-CHECK_FRAME_BYTES = 8 * 1024 * 1024
-CACHE_BYTES = 64 * 1024 * 1024
 RECEIVE_BYTES = 256 * 1024
 
 
@@ -53,9 +48,7 @@ class RestrictedEngine:
         self.nursery = Nursery(options=options, parked=parked, recycle_runs=recycle_runs)
         self._facts: Mapping[str, Any] = {"in_force": [], "missing": []}
         self._leaks: list[str] = []
-        self._cache: OrderedDict[bytes, Checked] = OrderedDict()
-        self._cache_bytes = 0
-        self._checking: dict[bytes, asyncio.Task[Checked]] = {}
+        self._checks = Checks(limits, self._converse)
 
     async def start(self) -> None:
         """Build the jail and attack it. SandboxUnavailable, and nothing left running, when it does not hold."""
@@ -87,39 +80,19 @@ class RestrictedEngine:
         )
 
     async def check(self, source: str) -> Checked:
-        """As the port says. Answers are kept in memory, by the hash of the source, as long as this engine lives."""
-        size = len(source.encode("utf-8", "surrogatepass"))
-        if size > self._limits.source_bytes:
-            return read_checked(
-                None, f"the source is {size} bytes long; at most {self._limits.source_bytes} are allowed"
-            )
-        key = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
-        if (known := self._cache.get(key)) is not None:
-            self._cache.move_to_end(key)
-            return known
-        if (checking := self._checking.get(key)) is None:
-            checking = self._checking[key] = asyncio.get_running_loop().create_task(self._check_once(key, source))
-        return await asyncio.shield(checking)
-
-    async def _check_once(self, key: bytes, source: str) -> Checked:
-        """The check that all who ask for this source now wait for."""
-        try:
-            checked = await self._check(source)
-            self._remember(key, checked)
-            return checked
-        finally:
-            del self._checking[key]
+        """As the port says."""
+        return await self._checks.of(source)
 
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
         conversation = Conversation(job.limits, on_call, on_log)
-        opening = opening_of(job)
+        opened_with = opening_of(job)
         started = time.monotonic()
-        end = await self._converse(conversation, opening, job.limits.wall_seconds)
+        end = await self._converse(conversation, opened_with, job.limits.wall_seconds)
         wall_ms = (time.monotonic() - started) * 1000
         return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
 
-    async def _converse(self, conversation: Conversation, opening: bytes, wall_seconds: float) -> Exit:
+    async def _converse(self, conversation: Conversation, opened_with: bytes, wall_seconds: float) -> Exit:
         """Take a child, hold the conversation, learn what it used. SandboxUnavailable when the zygote was lost.
 
         A guest that has said its last word, and waits to be hung up on, is asked the kernel about and dismissed: its
@@ -129,7 +102,7 @@ class RestrictedEngine:
         connection = _SocketConnection(child)
         try:
             async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
-                await conversation.hold(connection, opening, child.ended)
+                await conversation.hold(connection, opened_with, child.ended)
         except TimeoutError:
             conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
         except BaseException:
@@ -155,30 +128,6 @@ class RestrictedEngine:
             raise SandboxUnavailable("the sandbox was lost during the run")
         return end
 
-    async def _check(self, source: str) -> Checked:
-        try:
-            opening = wire.encode({"kind": "check", "source": source})
-        except ValueError:
-            return read_checked(None, "the source holds U+0000 or half of a surrogate pair")
-        limits = Limits(
-            wall_seconds=CHECK_WALL_SECONDS,
-            cpu_seconds=self._limits.cpu_seconds,
-            memory_bytes=self._limits.memory_bytes,
-            frame_bytes=CHECK_FRAME_BYTES,
-        )
-        conversation = Conversation(limits, _no_calls)
-        end = await self._converse(conversation, _opening(limits, opening), limits.wall_seconds)
-        if conversation.closing is None and not _own_fault(conversation, end):
-            raise SandboxUnavailable("the check of a source was cut off")
-        return read_checked(conversation.closing, "the source is too complex to be checked")
-
-    def _remember(self, key: bytes, checked: Checked) -> None:
-        self._cache[key] = checked
-        self._cache_bytes += _weight(checked)
-        while self._cache_bytes > CACHE_BYTES:
-            _, dropped = self._cache.popitem(last=False)
-            self._cache_bytes -= _weight(dropped)
-
     async def _self_test(self) -> list[str]:
         """What a guest got through with; every probe, with all layers and then with all but the filter."""
         leaks = [f"{name} is possible in the jail" for name in PROBES if not await self._denied(name, filtered=True)]
@@ -189,9 +138,9 @@ class RestrictedEngine:
 
     async def _denied(self, name: str, *, filtered: bool) -> bool:
         child = await (self.nursery.take() if filtered else self.nursery.take_unfiltered())
-        conversation = Conversation(self._limits, _no_calls)
-        opening = _opening(self._limits, wire.encode({"kind": "probe", "name": name}))
-        await conversation.hold(_SocketConnection(child), opening, child.ended)
+        conversation = Conversation(self._limits, no_calls)
+        frame = wire.encode({"kind": "probe", "name": name})
+        await conversation.hold(_SocketConnection(child), opening(self._limits, frame), child.ended)
         end = await child.finish()
         if conversation.closing is not None:
             return conversation.closing.get("denied") is True
@@ -218,37 +167,3 @@ class _SocketConnection:
             return await asyncio.get_running_loop().sock_recv(self._socket, RECEIVE_BYTES)
         except OSError as error:
             raise GuestGone from error
-
-
-def opening_of(job: Job) -> bytes:
-    """What a parked child is sent: the header that it sets its limits by, and the job."""
-    message = {
-        "kind": "run",
-        "code": job.code.decode("ascii"),
-        "entry": job.entry,
-        "input": dict(job.input),
-        "test": job.test,
-        "output_bytes": job.limits.output_bytes,
-        "log_bytes": job.limits.log_bytes,
-        "frame_bytes": job.limits.frame_bytes,
-    }
-    return _opening(job.limits, wire.encode(message))
-
-
-def _opening(limits: Limits, frame: bytes) -> bytes:
-    return wire.HEADER.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_bytes) + frame
-
-
-def _weight(checked: Checked) -> int:
-    return 4096 + len(checked.code) + len(json.dumps(checked.input_schema))
-
-
-def _own_fault(conversation: Conversation, end: Exit) -> bool:
-    """Whether a check that says nothing ended by what its source is, and would again. Else the machine was at fault."""
-    if conversation.verdict is not None:
-        return conversation.verdict.code != "wall_time_exceeded"
-    return end.signal not in (signal.SIGKILL, signal.SIGALRM, signal.SIGTERM)
-
-
-async def _no_calls(_: object) -> Reply:
-    raise wire.WireError("a check makes no calls")

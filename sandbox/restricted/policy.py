@@ -13,7 +13,7 @@ from typing import Any
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
-from sandbox.guest.language import AGENT_FILE, Log, Print, Refused, agent_module, problem, syntax_problem
+from sandbox.guest.language import AGENT_FILE, Log, Print, Refused, agent_module, finish_log, problem, syntax_problem
 from sandbox.restricted import hints, names
 from sandbox.restricted.allowed_builtins import NAMES as BUILTIN_NAMES
 from sandbox.restricted.allowed_builtins import make_builtins
@@ -251,6 +251,7 @@ class RestrictedLanguage:
     """Python for agents nobody has reviewed. Making one imports all that agents can import: do it before the jail."""
 
     version = POLICY_VERSION
+    finish_log = staticmethod(finish_log)
 
     def __init__(self, sources: Callable[[], Sources] = Sources) -> None:
         """`sources` makes the clock and the chance of one run."""
@@ -298,4 +299,4 @@ class RestrictedLanguage:
             "_match_class_": guards.match_class,
             "_object_setattr_": guards.object_setattr,
         }
-        return agent_module({"__builtins__": available, **guarded}, log=log, test=test)
+        return agent_module({"__builtins__": available, **guarded}, test=test)

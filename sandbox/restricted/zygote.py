@@ -191,6 +191,7 @@ class Zygote:
         if filtered and self.filter is not None:
             jail.filter_system_calls(self.filter)
         self.guest.serve()
+        self.channel.wait_for_the_end()  # so that the host can see what was used
 
 
 def skip_thread_repair() -> None:

@@ -10,14 +10,15 @@ from uuid import UUID
 
 from sandbox.job import Checked, Engine
 from sandbox.limits import Limits
-from service.agents.line import CheckLine
 from service.agents.models import AgentConfig, AgentLimits, BlockOptions, CapabilitiesSource, parsed
 from service.capabilities.fixtures import Fixtures, fixtures_of
 from service.capabilities.manifest import Manifest, manifest_of, split_proposal
 from service.errors import ApiError
 from service.host import Host
+from service.settings import Settings
 
 DEFAULT_ENGINE: Final = "restricted"
+WHOLE_PYTHON: Final = "container"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +43,17 @@ async def examine(host: Host, user_id: UUID, config: AgentConfig, *, proposes: b
     Raises ApiError (`code_too_large`, `code_refused`, `engine_not_supported`, `validation_failed`) when it may not run,
     TooManyChecks or SandboxUnavailable when it cannot be checked now.
     """
-    limits = host.settings.sandbox_limits()
-    size = len(config.code.encode())
-    if size > limits.source_bytes:
-        raise ApiError("code_too_large", f"The code has {size} bytes, the limit is {limits.source_bytes} bytes.")
+    size, allowed = len(config.code.encode()), host.settings.limit_source_bytes
+    if size > allowed:
+        raise ApiError("code_too_large", f"The code has {size} bytes, the limit is {allowed} bytes.")
     engine = _engine(host.engines, config.engine or DEFAULT_ENGINE)
-    checked = await _checked(host.checks, engine, config.code, user_id)
+    checked = await host.checks.check(engine, config.code, user_id)
     options = parsed(BlockOptions, dict(checked.metadata), within=("agent_config", "code", "metadata"))
     if config.engine is None and options.engine not in (None, engine.name):
         engine = _engine(host.engines, options.engine or DEFAULT_ENGINE)
-        checked = await _checked(host.checks, engine, config.code, user_id)
+        checked = await host.checks.check(engine, config.code, user_id)
+    _require_accepted(checked, engine, host.engines)
+    limits = host.settings.sandbox_limits(engine.name)
     given = config.capabilities or (None if proposes else options.capabilities)
     manifest, proposed = given or options.capabilities or manifest_of(checked.inferred), Manifest()
     if proposes and given is None:
@@ -70,8 +72,9 @@ async def examine(host: Host, user_id: UUID, config: AgentConfig, *, proposes: b
     )
 
 
-def require_lower(limits: Limits, definition: Definition) -> None:
+def require_lower(settings: Settings, definition: Definition) -> None:
     """A new definition may not ask for more than the host allows. (A stored one is clamped: hosts change.)"""
+    limits = settings.sandbox_limits(definition.engine.name)
     wanted = definition.wanted
     inside = "" if definition.config.limits else "/code/metadata"
     over = [
@@ -96,11 +99,13 @@ def _engine(engines: Mapping[str, Engine], name: str) -> Engine:
     return engine
 
 
-async def _checked(line: CheckLine, engine: Engine, source: str, user_id: UUID) -> Checked:
-    checked = await line.check(engine, source, user_id)
-    if checked.problems:
-        first = checked.problems[0]
-        where = f"line {first.line}: " if first.line else ""
-        errors: list[dict[str, Any]] = [asdict(problem) for problem in checked.problems]
-        raise ApiError("code_refused", f"{where}{first.message}", errors=errors)
-    return checked
+def _require_accepted(checked: Checked, engine: Engine, engines: Mapping[str, Engine]) -> None:
+    if not checked.problems:
+        return
+    first = checked.problems[0]
+    where = f"line {first.line}: " if first.line else ""
+    errors: list[dict[str, Any]] = [asdict(problem) for problem in checked.problems]
+    hint = "Correct the places listed in errors."
+    if engine.name == DEFAULT_ENGINE and WHOLE_PYTHON in engines:
+        hint += f' Or choose the engine "{WHOLE_PYTHON}", which runs all of Python.'
+    raise ApiError("code_refused", f"{where}{first.message}", errors=errors, hint=hint)

@@ -96,7 +96,7 @@ async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Res
     )
     try:
         definition = await examine(host, caller.user_id, body.agent_config)
-        require_lower(host.settings.sandbox_limits(), definition)
+        require_lower(host.settings, definition)
     except TooManyChecks:
         raise
     except ApiError as error:
@@ -227,7 +227,7 @@ async def _defined(host: Host, store: AgentStore, config: AgentConfig, *, propos
     """A config that may be stored."""
     await store.take_check(host.settings.limit_checks_per_day)
     definition = await examine(host, store.caller.user_id, config, proposes=proposes)
-    require_lower(host.settings.sandbox_limits(), definition)
+    require_lower(host.settings, definition)
     return definition
 
 

@@ -225,7 +225,7 @@ class _Generation:
             try:
                 config = parsed(AgentConfig, {**self._wish.config, "code": draft.code}, within=("agent_config",))
                 definition = await examine(self._host, self._caller.user_id, config, proposes=True)
-                require_lower(self._host.settings.sandbox_limits(), definition)
+                require_lower(self._host.settings, definition)
                 return definition
             except TooManyChecks as error:
                 seconds = float(error.headers["Retry-After"])

@@ -7,16 +7,21 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from sandbox.container.engine import ContainerEngine
 from sandbox.job import Call, Checked, EndRun, Engine, Job, Outcome, Reply
 from sandbox.limits import Limits
 from sandbox.restricted.engine import RestrictedEngine
+from tests.containers import container_settings
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=2)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["restricted"])
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    engine = RestrictedEngine(limits=LIMITS, parked=2)
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["restricted", "container"])
+async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    if request.param == "restricted":
+        engine: Engine = RestrictedEngine(limits=LIMITS, parked=2)
+    else:
+        engine = ContainerEngine(container_settings(tmp_path_factory.mktemp("containers"), pool=2), limits=LIMITS)
     await engine.start()
     yield engine
     await engine.stop()
@@ -254,7 +259,7 @@ async def test_many_at_once_do_not_mix(engine: Engine) -> None:
 
         assert (await run(engine, source, {"n": number}, on_call=on_call)).output == [number, str(number)]
 
-    await asyncio.gather(*(one(number) for number in range(60)))
+    await asyncio.gather(*(one(number) for number in range(60 if engine.name == "restricted" else 12)))
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import pytest
 
+from sandbox.checks import _weight
 from sandbox.guest.probe import PROBES
 from sandbox.job import Call, Job, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
-from sandbox.restricted.engine import RestrictedEngine, _weight
+from sandbox.restricted.engine import RestrictedEngine
 from sandbox.restricted.jail import LAYERS, OPTIONAL_LAYERS
 
 LIMITS = Limits(wall_seconds=20, cpu_seconds=2)
@@ -216,8 +217,8 @@ async def test_what_is_checked_is_counted_once() -> None:
         for number in range(3):
             source = f"def run():\n    return {number}\n"
             await asyncio.gather(*(engine.check(source) for _ in range(20)))
-        assert len(engine._cache) == 3
-        assert engine._cache_bytes == sum(map(_weight, engine._cache.values()))
+        assert len(engine._checks._cache) == 3
+        assert engine._checks._cache_bytes == sum(map(_weight, engine._checks._cache.values()))
 
 
 async def test_cancelling_leaves_no_process() -> None:

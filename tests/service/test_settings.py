@@ -201,7 +201,7 @@ def test_every_setting_is_documented_under_a_known_prefix() -> None:
     assert len(rows) > 30
     for names, _, description in rows:
         assert description.endswith((".", "json", "co", "database", "...", ":465", ".org")), names
-        others = ("SUPABASE_", "DATABASE_URL", "OPENAI_", "SMTP_URL")
+        others = ("SUPABASE_", "DATABASE_URL", "OPENAI_", "SMTP_URL", "DOCKER_")
         assert all(name.startswith(("AGENTHOST_", *others)) for name in names)
 
 

@@ -27,12 +27,13 @@ def asker(channel: Channel) -> Ask:
     def ask(service: str, action: str, args: dict[str, Any]) -> Any:
         try:
             _require_keys_of_text(args)
-            channel.send({"kind": "call", "service": service, "action": action, "args": args})
+            with channel.turn:
+                channel.send({"kind": "call", "service": service, "action": action, "args": args})
+                reply = channel.receive()
         except RecursionError:
             raise ValueError(f"an argument of {service}.{action} is nested too deeply") from None
         except (TypeError, ValueError) as error:
             raise ValueError(f"an argument of {service}.{action} is not JSON: {error}") from None
-        reply = channel.receive()
         refusal = reply.get("error")
         if refusal is not None:
             raise _ERRORS.get(refusal["type"], ServiceError)(refusal["message"])

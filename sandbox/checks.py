@@ -1,0 +1,110 @@
+"""What an engine found out about sources, kept in memory; a source that many ask for at once is checked once.
+
+The only way into the cache is a check that a guest of this very engine made: never a run, never a stored row.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from sandbox import wire
+from sandbox.conversation import Conversation
+from sandbox.job import Call, Checked, Job, Reply, SandboxUnavailable
+from sandbox.limits import Limits
+from sandbox.verdicts import Ended, own_fault, read_checked
+
+CHECK_WALL_SECONDS = 10.0
+CHECK_FRAME_BYTES = 8 * 1024 * 1024
+CACHE_BYTES = 64 * 1024 * 1024
+
+Converse = Callable[[Conversation, bytes, float], Awaitable[Ended]]
+"""Hold a conversation with a fresh guest: what to open it with, wall seconds. How the guest ended."""
+
+
+class Checks:
+    """Checks of one engine. `limits` are those of its runs; a check has their memory and processor time."""
+
+    def __init__(self, limits: Limits, converse: Converse) -> None:
+        self._limits = limits
+        self._converse = converse
+        self._cache: OrderedDict[bytes, Checked] = OrderedDict()
+        self._cache_bytes = 0
+        self._checking: dict[bytes, asyncio.Task[Checked]] = {}
+
+    async def of(self, source: str) -> Checked:
+        """As `Engine.check`. Answers are kept by the hash of the source, as long as this engine lives."""
+        size = len(source.encode("utf-8", "surrogatepass"))
+        if size > self._limits.source_bytes:
+            allowed = self._limits.source_bytes
+            return read_checked(None, f"the source is {size} bytes long; at most {allowed} are allowed")
+        key = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
+        if (known := self._cache.get(key)) is not None:
+            self._cache.move_to_end(key)
+            return known
+        if (checking := self._checking.get(key)) is None:
+            checking = self._checking[key] = asyncio.get_running_loop().create_task(self._check_once(key, source))
+        return await asyncio.shield(checking)
+
+    async def _check_once(self, key: bytes, source: str) -> Checked:
+        """The check that all who ask for this source now wait for."""
+        try:
+            checked = await self._check(source)
+            self._remember(key, checked)
+            return checked
+        finally:
+            del self._checking[key]
+
+    async def _check(self, source: str) -> Checked:
+        try:
+            frame = wire.encode({"kind": "check", "source": source})
+        except ValueError:
+            return read_checked(None, "the source holds U+0000 or half of a surrogate pair")
+        limits = Limits(
+            wall_seconds=CHECK_WALL_SECONDS,
+            cpu_seconds=self._limits.cpu_seconds,
+            memory_bytes=self._limits.memory_bytes,
+            frame_bytes=CHECK_FRAME_BYTES,
+        )
+        conversation = Conversation(limits, no_calls)
+        end = await self._converse(conversation, opening(limits, frame), limits.wall_seconds)
+        if conversation.closing is None and not own_fault(conversation, end):
+            raise SandboxUnavailable("the check of a source was cut off")
+        return read_checked(conversation.closing, "the source is too complex to be checked")
+
+    def _remember(self, key: bytes, checked: Checked) -> None:
+        self._cache[key] = checked
+        self._cache_bytes += _weight(checked)
+        while self._cache_bytes > CACHE_BYTES:
+            _, dropped = self._cache.popitem(last=False)
+            self._cache_bytes -= _weight(dropped)
+
+
+def opening_of(job: Job) -> bytes:
+    """What a waiting guest is sent: the header that its limits are set by, and the job."""
+    message = {
+        "kind": "run",
+        "code": job.code.decode("ascii"),
+        "entry": job.entry,
+        "input": dict(job.input),
+        "test": job.test,
+        "output_bytes": job.limits.output_bytes,
+        "log_bytes": job.limits.log_bytes,
+        "frame_bytes": job.limits.frame_bytes,
+    }
+    return opening(job.limits, wire.encode(message))
+
+
+def opening(limits: Limits, frame: bytes) -> bytes:
+    """The header with its limits, and one frame."""
+    return wire.HEADER.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_bytes) + frame
+
+
+async def no_calls(_: Call) -> Reply:
+    """For conversations in which a guest has nothing to ask for."""
+    raise wire.WireError("a check makes no calls")
+
+
+def _weight(checked: Checked) -> int:
+    return 4096 + len(checked.code) + len(json.dumps(checked.input_schema))

@@ -1,0 +1,265 @@
+"""The container engine: all of Python, one Docker container a job, used once. Implements the port of sandbox/job.py.
+
+What holds an agent is the container; what it asks for goes through the same wire and the same broker as elsewhere.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals, valid_signals
+from typing import Any
+
+from sandbox.checks import Checks, opening_of
+from sandbox.container import image
+from sandbox.container.daemon import Daemon, DaemonError
+from sandbox.container.instance import Instance
+from sandbox.container.pool import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Container, Pool
+from sandbox.conversation import Conversation, Verdict
+from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, SandboxUnavailable
+from sandbox.limits import MIB, Limits
+from sandbox.verdicts import outcome_of
+
+WALL_GRACE_SECONDS = 2.0
+"""The warden in the container ends a run at its limit; the host waits so much longer before it kills."""
+
+REPORT_SECONDS = 2.0
+START_SECONDS = 10.0
+"""How long a start waits for the first container before it goes on without."""
+
+HEADROOM_BYTES = 64 * MIB
+"""Memory of the container beyond that of a run: the warden, the interpreter, and files in /tmp."""
+
+SCRATCH_BYTES = 32 * MIB
+PROCESSES = 128
+DESCRIPTORS = 256
+USER = "65532:65532"
+
+OWN_KERNEL_LAYERS = frozenset({"seccomp", "memory", "processes"})
+"""What a runtime with a kernel of its own (gVisor) does from outside, where it cannot be seen from inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSettings:
+    """`runtime` is one that the daemon knows, such as runsc; None for its default. `instance`: a file for a name."""
+
+    docker_host: str
+    certificates: Path | None = None
+    pool: int = 4
+    runtime: str | None = None
+    base_image: str
+    instance: Path
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a guest ended, as its warden or the daemon says."""
+
+    signal: Signals | None = None
+    cpu_ms: float = 0.0
+    max_rss_bytes: int = 0
+    out_of_memory: bool = False
+
+
+class ContainerEngine:
+    """`start` never refuses for a daemon that is away: the engine is unavailable until it is back. `say` is told of
+    progress and trouble, a line each."""
+
+    name = "container"
+
+    def __init__(
+        self,
+        settings: ContainerSettings,
+        *,
+        limits: Limits,
+        say: Callable[[str], None] = lambda line: None,
+        allow_weaker: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._say = say
+        self._allow_weaker = allow_weaker
+        self._daemon = Daemon(settings.docker_host, settings.certificates)
+        self._instance = Instance(settings.instance)
+        self._pool: Pool | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._trouble: str | None = "not started"
+        self._layers: Mapping[str, Any] = {}
+        self._checks = Checks(limits, self._converse)
+
+    async def start(self) -> None:
+        """Begin to build the image and fill the pool. Raises SandboxUnavailable only for another host of this name."""
+        name = self._instance.hold()
+        self._pool = Pool(self._daemon, size=self._settings.pool, instance=name, examine=self._examine)
+        self._preparing = asyncio.get_running_loop().create_task(self._prepare(self._pool))
+        await asyncio.wait({self._preparing}, timeout=START_SECONDS)
+
+    async def stop(self) -> None:
+        """Runs still in flight end as their containers do."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.gather(self._preparing, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.stop()
+        self._trouble = "stopped"
+        self._daemon.stop()
+        self._instance.release()
+
+    def status(self) -> EngineStatus:
+        trouble = self._trouble or (self._pool.trouble if self._pool is not None else None)
+        runtime = () if self._settings.runtime is None else (f"runtime:{self._settings.runtime}",)
+        return EngineStatus(
+            name=self.name,
+            ready=trouble is None,
+            detail=trouble or "ready",
+            isolation=(*runtime, *(name for name, held in self._layers.items() if held is True)),
+            missing=tuple(self._missing(self._layers)),
+        )
+
+    async def check(self, source: str) -> Checked:
+        """As the port says; in a container as well, by the Python that will run it."""
+        return await self._checks.of(source)
+
+    async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
+        """As the port says."""
+        conversation = Conversation(job.limits, on_call, on_log)
+        opened_with = opening_of(job)
+        started = time.monotonic()
+        end = await self._converse(conversation, opened_with, job.limits.wall_seconds)
+        wall_ms = (time.monotonic() - started) * 1000
+        return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
+
+    async def _converse(self, conversation: Conversation, opened_with: bytes, wall_seconds: float) -> End:
+        """Take a container, hold the conversation, learn how it ended. SandboxUnavailable when it was lost."""
+        pool = self._ready_pool()
+        container = await pool.take()
+        try:
+            try:
+                async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
+                    await conversation.hold(container.streams, opened_with, container.streams.ended)
+            except TimeoutError:
+                conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
+            end = await self._end_of(container, conversation)
+        except BaseException:
+            await asyncio.shield(pool.destroy(container))
+            raise
+        pool.dismiss(container)
+        return end
+
+    async def _end_of(self, container: Container, conversation: Conversation) -> End:
+        """What the warden reports. A guest against which the host has found is not asked after: it is killed."""
+        if conversation.verdict is not None:
+            return End()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REPORT_SECONDS):
+                await asyncio.shield(container.streams.ended)
+        end = read_end(container.streams.ended.result() if container.streams.ended.done() else None)
+        if conversation.closing is not None:
+            if not (conversation.silent and container.streams.silent):
+                conversation.verdict = Verdict("sandbox_violation", "the guest went on after its closing frame")
+            return end or End()
+        if end is None and not await self._was_out_of_memory(container):
+            raise SandboxUnavailable("the container was lost during the run")
+        if end is None or end.out_of_memory:
+            conversation.verdict = Verdict(
+                "memory_exceeded", f"the run needed more than {conversation.limits.memory_bytes} bytes of memory"
+            )
+        return end or End()
+
+    async def _was_out_of_memory(self, container: Container) -> bool:
+        try:
+            return await self._daemon.was_out_of_memory(container.id)
+        except DaemonError:
+            return False
+
+    def _ready_pool(self) -> Pool:
+        if self._pool is None or self._trouble is not None:
+            raise SandboxUnavailable(f"the container engine cannot run anything: {self._trouble}")
+        return self._pool
+
+    async def _prepare(self, pool: Pool) -> None:
+        """Daemon, image, pool: tried until they are there."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                self._trouble = "starting"
+                await pool.start(self._options(await self._image()))
+                self._trouble = None
+                return
+            except (DaemonError, SandboxUnavailable) as error:
+                self._trouble = str(error)
+                self._say(f"the container engine is not available: {error}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _image(self) -> str:
+        """The image of this very guest, built if the daemon has none."""
+        content = image.context()
+        tag = image.tag(content, self._settings.base_image)
+        if not await self._daemon.has_image(tag):
+            self._trouble = f"the image {tag} is being built"
+            self._say(f"building the image {tag} on {self._settings.base_image}")
+            arguments = {image.BASE_ARGUMENT: self._settings.base_image}
+            await self._daemon.build(content, tag=tag, target=image.TARGET, arguments=arguments, say=self._say)
+            self._say(f"built the image {tag}")
+        return tag
+
+    def _options(self, tag: str) -> dict[str, Any]:
+        memory_bytes = self._limits.memory_bytes + HEADROOM_BYTES
+        return {
+            "image": tag,
+            "stdin_open": True,
+            "hostname": "agent",
+            "user": USER,
+            "host": {
+                "network_mode": "none",
+                "read_only": True,
+                "tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={SCRATCH_BYTES},mode=1777"},
+                "shm_size": SCRATCH_BYTES,
+                "cap_drop": ["ALL"],
+                "security_opt": ["no-new-privileges"],
+                "mem_limit": memory_bytes,
+                "memswap_limit": memory_bytes,
+                "nano_cpus": 1_000_000_000,
+                "pids_limit": PROCESSES,
+                "ulimits": [
+                    {"Name": "nofile", "Soft": DESCRIPTORS, "Hard": DESCRIPTORS},
+                    {"Name": "core", "Soft": 0, "Hard": 0},
+                ],
+                "oom_score_adj": 500,
+                "log_config": {"Type": "none"},
+                "runtime": self._settings.runtime,
+            },
+        }
+
+    def _examine(self, layers: Mapping[str, Any]) -> None:
+        """Refuses a container that lacks a layer, unless the operator allowed less."""
+        self._layers = layers
+        missing = self._missing(layers)
+        if missing and not self._allow_weaker:
+            raise SandboxUnavailable(f"the container does not hold: without {', '.join(missing)}")
+
+    def _missing(self, layers: Mapping[str, Any]) -> list[str]:
+        own_kernel = self._settings.runtime not in (None, "runc")
+        waived = OWN_KERNEL_LAYERS if own_kernel else frozenset()
+        return [name for name, held in layers.items() if held is not True and name not in waived]
+
+
+def read_end(report: Mapping[str, Any] | None) -> End | None:
+    """The warden's report; None when there is none."""
+    match report:
+        case {
+            "signal": int() | None as number,
+            "cpu_ms": int() | float() as cpu_ms,
+            "max_rss_bytes": int(peak),
+            "out_of_memory": bool(out_of_memory),
+        }:
+            return End(None if number is None else _signal(number), float(cpu_ms), peak, out_of_memory)
+    return None
+
+
+def _signal(number: int) -> Signals:
+    """Real-time signals have no names of their own: one stands for all."""
+    return Signals(number) if number in valid_signals() and number <= Signals.SIGRTMIN else Signals.SIGRTMIN

@@ -1,0 +1,113 @@
+"""The attached streams of one container: the wire on stdin and stdout, the warden's word on stderr.
+
+The engine's daemon says in a header of eight bytes which stream each piece came from (the Docker API's "attach"), so a
+guest, which has no stderr, cannot speak as the warden.
+"""
+
+import asyncio
+import json
+import struct
+from typing import Any
+
+from sandbox.conversation import GuestGone
+
+STDOUT, STDERR = 1, 2
+UNREAD_BYTES = 4 * 1024 * 1024
+"""Past this nothing more is read until somebody takes what is there."""
+
+REPORT_BYTES = 64 * 1024
+
+_PIECE = struct.Struct("!BxxxI")
+
+
+class Streams(asyncio.Protocol):
+    """A `Connection` to the guest. `parked` and `ended` resolve with what the warden says, or with None at the end."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.parked: asyncio.Future[dict[str, Any] | None] = loop.create_future()
+        self.ended: asyncio.Future[dict[str, Any] | None] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._raw = bytearray()
+        self._unread = bytearray()
+        self._said = bytearray()
+        self._news = asyncio.Event()
+
+    async def send(self, data: bytes) -> None:
+        if self._transport is None or self.closed.done():
+            raise GuestGone
+        self._transport.write(data)
+
+    async def receive(self) -> bytes:
+        """What came since the last time; b"" at the end."""
+        while not self._unread and not self.closed.done():
+            self._news.clear()
+            await self._news.wait()
+        data = bytes(self._unread)
+        self._unread.clear()
+        if self._transport is not None:
+            self._transport.resume_reading()
+        return data
+
+    @property
+    def silent(self) -> bool:
+        """Nothing waits to be taken."""
+        return not self._unread
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        for future in (self.parked, self.ended):
+            if not future.done():
+                future.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._news.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._raw += data
+        taken = 0
+        while len(self._raw) - taken >= _PIECE.size:
+            stream, size = _PIECE.unpack_from(self._raw, taken)
+            end = taken + _PIECE.size + size
+            if len(self._raw) < end:
+                break
+            piece = bytes(self._raw[taken + _PIECE.size : end])
+            taken = end
+            if stream == STDOUT:
+                self._unread += piece
+            elif stream == STDERR:
+                self._hear(piece)
+        del self._raw[:taken]
+        self._news.set()
+        if len(self._raw) + len(self._unread) > UNREAD_BYTES and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _hear(self, piece: bytes) -> None:
+        """The warden's lines. It is ours, but an image may hold anything: what makes no sense ends the connection."""
+        self._said += piece
+        *lines, rest = bytes(self._said).split(b"\n")
+        self._said = bytearray(rest)
+        try:
+            for line in lines:
+                self._take(json.loads(line))
+        except ValueError:
+            self.close()
+        if len(rest) > REPORT_BYTES:
+            self.close()
+
+    def _take(self, message: Any) -> None:
+        match message:
+            case {"parked": dict(layers)} if not self.parked.done():
+                self.parked.set_result(layers)
+            case {"ended": dict(report)} if not self.ended.done():
+                self.ended.set_result(report)
+            case _:
+                raise ValueError("the warden says what it never says")

@@ -1,0 +1,16 @@
+"""Settings of container engines for tests: the Docker engine of this machine, an instance of the test's own."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sandbox.container.engine import ContainerSettings
+from tests.deploy.engine import base_image
+
+DOCKER_HOST = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+
+def container_settings(directory: Path, **changes: Any) -> ContainerSettings:
+    """The test is skipped where there is no Docker engine, or no base image."""
+    given = {"docker_host": DOCKER_HOST, "base_image": base_image(), "instance": directory / "instance", **changes}
+    return ContainerSettings(**given)
