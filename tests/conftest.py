@@ -6,6 +6,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.peers.aimock import aimock as aimock
+from tests.peers.pgbouncer import pooled_server as pooled_server
 from tests.peers.supabase import project as project
 from tests.postgres import DEBIAN, EMBEDDED
 from tests.postgres import cloned as cloned

@@ -33,6 +33,9 @@ GIVEN = os.environ.get("AGENTHOST_TEST_OWNER_URL")
 TOKEN_SECRET = "a secret that the tokens of tests are signed with"
 
 
+_numbers = count()
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Two ways into one database: as the owner of its tables, and as the login that serves."""
@@ -51,14 +54,13 @@ class Server:
     addresses: Addresses
     data_dir: Path | None = None
     authenticator_password: str = field(default_factory=lambda: uuid4().hex)
-    _numbers: "count[int]" = field(default_factory=count)
 
     async def clone(self) -> Addresses:
-        return await self._create(f"clone_{next(self._numbers)}", "agenthost")
+        return await self._create(f"clone_{next(_numbers)}", "agenthost")
 
     async def empty(self) -> Addresses:
         """A database with nothing in it."""
-        return await self._create(f"empty_{next(self._numbers)}", "template1")
+        return await self._create(f"empty_{next(_numbers)}", "template1")
 
     async def drop(self, addresses: Addresses) -> None:
         for _ in range(50):
