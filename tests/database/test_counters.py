@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from service.database.gateway import Database, Forbidden, Invalid
-from tests.postgres import Addresses, someone
+from tests.postgres import someone
+from tests.ways import Way
+from tests.ways import database as database
+from tests.ways import reached as reached
+from tests.ways import way as way
 
 
 async def test_a_quota_is_taken_whole_or_not_at_all(database: Database) -> None:
@@ -36,10 +40,10 @@ async def test_a_quota_holds_when_all_take_at_once(database: Database) -> None:
     assert sum(answer["allowed"] for answer in answers) == 7
 
 
-async def test_a_quota_starts_again_the_next_day(database: Database, cloned: Addresses) -> None:
+async def test_a_quota_starts_again_the_next_day(database: Database, way: Way) -> None:
     ada = someone()
     await database.call(ada, "take_quota", p_name="x", p_amount=5, p_limit=5)
-    async with await cloned.owner() as owner:
+    async with await way.addresses.owner() as owner:
         await owner.execute("update agenthost_private.daily_quotas set day = day - 1")
     assert (await database.call(ada, "take_quota", p_name="x", p_amount=5, p_limit=5))["used"] == 5
 

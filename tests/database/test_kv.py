@@ -9,9 +9,11 @@ import pytest
 from service.auth import Caller
 from service.database.gateway import Database, Invalid
 from tests.database.runs import STANDARD
-from tests.postgres import Addresses, someone
-
-pytestmark = pytest.mark.both_postgres
+from tests.postgres import someone
+from tests.ways import Way
+from tests.ways import database as database
+from tests.ways import reached as reached
+from tests.ways import way as way
 
 
 class Kv:
@@ -139,14 +141,14 @@ async def test_keys_belong_to_an_agent_of_the_caller(kv: Kv) -> None:
     assert (await kv("get", key="k"))["value"] == 1
 
 
-async def test_the_count_of_keys_follows_every_way_to_change_it(kv: Kv, cloned: Addresses) -> None:
+async def test_the_count_of_keys_follows_every_way_to_change_it(kv: Kv, way: Way) -> None:
     await kv("set", key="a", value=1)
     await kv.database.insert(
         kv.caller, "agent_kv", [{"agent_id": kv.agent_id, "key": key, "value": 1} for key in ("b", "c")]
     )
     await kv.database.delete(kv.caller, "agent_kv", where={"key": {"in": ["a", "b"]}})
-    async with await cloned.owner() as owner:
-        query = "select rows_kept from agenthost_private.kept_rows where table_name = 'agent_kv'"
-        assert await (await owner.execute(query)).fetchall() == [(1,)]
+    async with await way.addresses.owner() as owner:
+        query = "select rows_kept from agenthost_private.kept_rows where table_name = 'agent_kv' and user_id = %s"
+        assert await (await owner.execute(query, (kv.caller.user_id,))).fetchall() == [(1,)]
         await kv.database.delete(kv.caller, "agents", where={"id": kv.agent_id})
-        assert await (await owner.execute(query)).fetchall() == [(0,)]
+        assert await (await owner.execute(query, (kv.caller.user_id,))).fetchall() == [(0,)]
