@@ -1,24 +1,50 @@
-"""One host for the tests that only ask it things; and clients of two users who do not trust each other."""
+"""One host for the tests that only ask it things, on each way into a database; and clients of two users who do not
+trust each other."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from tests.docs.hosted import Hosted, started_host
+from tests.peers.supabase import Project
 
 ADA = "00000000-0000-7000-8000-00000000ada0"
 BOB = "00000000-0000-7000-8000-00000000b0b0"
 
 
-@pytest.fixture(scope="session")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+@dataclass(frozen=True, slots=True)
+class HostedOn(Hosted):
+    """A host on a project, whose users bring the project's tokens."""
+
+    project: Project
+
+    def token(self, *arguments: str) -> str:
+        return self.project.token(UUID(arguments[-1]))
+
+
+@pytest.fixture(scope="session", params=["embedded", "supabase"])
+def hosted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
     """Short limits, so that running into one takes little time."""
     directory: Path = tmp_path_factory.mktemp("acceptance")
-    with started_host(directory, AGENTHOST_LIMIT_CPU_SECONDS="1", AGENTHOST_LIMIT_WALL_SECONDS="3") as host:
+    limits = {"AGENTHOST_LIMIT_CPU_SECONDS": "1", "AGENTHOST_LIMIT_WALL_SECONDS": "3"}
+    if request.param == "supabase":
+        with started_on(request.getfixturevalue("project"), directory, **limits) as host:
+            yield host
+        return
+    with started_host(directory, **limits) as host:
         yield host
+
+
+@contextmanager
+def started_on(project: Project, directory: Path, **settings: str) -> Iterator[HostedOn]:
+    with started_host(directory, **project.settings, **settings) as host:
+        yield HostedOn(host.address, host.environment, host.directory, host.process, project)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -38,7 +38,7 @@ class Project:
     publishable_key: str
     anon_key: str
     secret_key: str
-    rest_port: int
+    postgrest: "Postgrest"
     signing_key: ec.EllipticCurvePrivateKey = field(repr=False)
 
     def token(self, user_id: UUID, *, legacy: bool = False, seconds: float = 3600, **claims: Any) -> str:
@@ -61,6 +61,11 @@ class Project:
         claims = jwt.decode(token, options={"verify_signature": False})
         return Caller(user_id=user_id, claims=claims, token=token, expires_at=claims["exp"])
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """All that a host is told of it."""
+        return {"SUPABASE_URL": self.url, "SUPABASE_PUBLISHABLE_KEY": self.publishable_key}
+
     def rest(self, caller: Caller | None, **headers: str) -> httpx.AsyncClient:
         """The way past the host: the project's REST interface, as the user's own programs come."""
         signed = {} if caller is None else {"Authorization": f"Bearer {caller.token}"}
@@ -80,12 +85,14 @@ async def serving(server: Server, addresses: Addresses, directory: Path) -> Asyn
     anon_key = jwt.encode({"role": "anon", "iss": "supabase"}, TOKEN_SECRET, algorithm="HS256")
     publishable_key, secret_key = (f"sb_{kind}_{secrets.token_urlsafe(16)}" for kind in ("publishable", "secret"))
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(_postgrest(await _authenticator(server, addresses), public, directory))
+        postgrest = Postgrest(await _authenticator(server, addresses), public, directory)
+        stack.push_async_callback(postgrest.kill)
+        await postgrest.start()
         config = directory / "gateway.json"
         keys = [publishable_key, anon_key, secret_key]
-        config.write_text(json.dumps({"postgrest": port, "keys": keys, "jwks": {"keys": [public]}}))
+        config.write_text(json.dumps({"postgrest": postgrest.port, "keys": keys, "jwks": {"keys": [public]}}))
         url = await stack.enter_async_context(_gateway(config))
-        yield Project(url, addresses, publishable_key, anon_key, secret_key, port, key)
+        yield Project(url, addresses, publishable_key, anon_key, secret_key, postgrest, key)
 
 
 async def _authenticator(server: Server, addresses: Addresses) -> str:
@@ -103,36 +110,42 @@ async def _authenticator(server: Server, addresses: Addresses) -> str:
     return urlunsplit(parts._replace(netloc=login))
 
 
-@asynccontextmanager
-async def _postgrest(dsn: str, public: dict[str, Any], directory: Path) -> AsyncIterator[int]:
-    shared = {"kty": "oct", "k": jwt.utils.base64url_encode(TOKEN_SECRET.encode()).decode(), "alg": "HS256"}
-    port = _free_port()
-    settings = {
-        "DB_URI": dsn,
-        "DB_SCHEMAS": "public,agenthost",
-        "DB_EXTRA_SEARCH_PATH": "public,extensions",
-        "DB_ANON_ROLE": "anon",
-        "DB_MAX_ROWS": "1000",
-        "DB_POOL": "10",
-        "JWT_SECRET": json.dumps({"keys": [public, shared]}),
-        "SERVER_HOST": "127.0.0.1",
-        "SERVER_PORT": str(port),
-        "LOG_LEVEL": "error",
-    }
-    output = directory / "postgrest"
-    with output.open("wb") as sink:
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM, stdout=sink, stderr=sink, env={f"PGRST_{name}": value for name, value in settings.items()}
-        )
-    try:
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+class Postgrest:
+    """The process, which may be killed and started again where it was."""
+
+    def __init__(self, dsn: str, public: dict[str, Any], directory: Path) -> None:
+        shared = {"kty": "oct", "k": jwt.utils.base64url_encode(TOKEN_SECRET.encode()).decode(), "alg": "HS256"}
+        self.port = _free_port()
+        self._output = directory / "postgrest"
+        self._settings = {
+            "DB_URI": dsn,
+            "DB_SCHEMAS": "public,agenthost",
+            "DB_EXTRA_SEARCH_PATH": "public,extensions",
+            "DB_ANON_ROLE": "anon",
+            "DB_MAX_ROWS": "1000",
+            "DB_POOL": "10",
+            "JWT_SECRET": json.dumps({"keys": [public, shared]}),
+            "SERVER_HOST": "127.0.0.1",
+            "SERVER_PORT": str(self.port),
+            "LOG_LEVEL": "error",
+        }
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        environment = {f"PGRST_{name}": value for name, value in self._settings.items()}
+        with self._output.open("ab") as sink:
+            process = await asyncio.create_subprocess_exec(PROGRAM, stdout=sink, stderr=sink, env=environment)
+        self._process = process
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as http:
             while not await _answers(http):
-                assert process.returncode is None, output.read_text()
+                assert process.returncode is None, self._output.read_text()
                 await asyncio.sleep(0.05)
-        yield port
-    finally:
-        process.kill()
-        await process.wait()
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.kill()
+            await process.wait()
 
 
 async def _answers(http: httpx.AsyncClient) -> bool:
