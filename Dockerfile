@@ -16,7 +16,8 @@ RUN packages="$(python3 -c 'import site; print(site.getsitepackages()[0])')" \
     && python3 -m compileall -q /opt/agenthost
 USER 65532:65532
 WORKDIR /tmp
-ENTRYPOINT ["python3", "-I", "-B", "-m", "sandbox.container.inside"]
+# What the image or the engine sets in the environment is nothing to an agent.
+ENTRYPOINT ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "python3", "-I", "-B", "-m", "sandbox.container.inside"]
 
 FROM ${BASE_IMAGE} AS build
 WORKDIR /build

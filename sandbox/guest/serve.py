@@ -10,9 +10,7 @@ from typing import Any
 
 from sandbox import wire
 from sandbox.guest.channel import Channel
-from sandbox.guest.check import check
 from sandbox.guest.language import AGENT_FILE, Language
-from sandbox.guest.probe import probe
 from sandbox.guest.results import NotJson, to_json
 from sandbox.guest.services import Services
 from sandbox.guest.services.asking import asker
@@ -45,6 +43,8 @@ class Guest:
             case "check":
                 self._channel.send({"kind": "done", **check_source(message["source"], self._language)})
             case "probe":
+                from sandbox.guest.probe import probe
+
                 self._channel.send({"kind": "done", "denied": probe(message["name"])})
             case kind:
                 raise ValueError(f"the host sent a {kind!r} frame")
@@ -94,6 +94,8 @@ class Guest:
 
 def check_source(source: str, language: Language) -> dict[str, Any]:
     """What a check found, and the code for later runs: opaque bytes to the host, marshalled here and read in a jail."""
+    from sandbox.guest.check import check  # a guest that runs an agent starts sooner without
+
     found, code = check(source, language)
     return {"checked": found, "code": "" if code is None else pack(marshal.dumps(code))}
 

@@ -7,7 +7,6 @@ child, speaks the wire of sandbox/wire.py on stdin and stdout, does one job, and
 """
 
 import os
-import sys
 
 from sandbox.container.inside.guest import live
 from sandbox.container.inside.layers import layers
@@ -15,9 +14,6 @@ from sandbox.container.inside.warden import Warden, become_warden
 
 
 def main() -> None:
-    if sys.argv[1:] != ["without-environment"]:  # the image's is nothing to a guest, and shows in /proc
-        again = [sys.executable, "-I", "-B", "-m", "sandbox.container.inside", "without-environment"]
-        os.execve(sys.executable, again, {})
     os.environ.clear()
     become_warden()
     header_in, header_out = os.pipe()

@@ -3,19 +3,30 @@
 import ctypes
 import os
 import re
-import socket
 
 from sandbox.container.inside.accounting import limit_of
+from sandbox.container.inside.guard import warden_is_guarded
 
-LAYERS = ("user", "capabilities", "no-new-privileges", "seccomp", "network", "read-only", "memory", "processes")
+LAYERS = (
+    "user",
+    "capabilities",
+    "no-new-privileges",
+    "seccomp",
+    "warden",
+    "network",
+    "read-only",
+    "memory",
+    "processes",
+)
+IN_MEMORY = frozenset({"tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs"})
+"""File systems that no byte written to reaches a disk from."""
 
 _PR_GET_NO_NEW_PRIVS = 39
 
 
 def layers() -> dict[str, bool]:
     """Each of LAYERS: whether it is in force."""
-    with open("/proc/self/status") as file:
-        status = dict(re.findall(r"^(\w+):\s*(\S*)", file.read(), re.MULTILINE))
+    status = dict(re.findall(r"^(\w+):\s*(\S*)", _text("/proc/self/status"), re.MULTILINE))
     held = {
         "user": 0 not in {*os.getresuid(), *os.getresgid(), *os.getgroups()},
         "capabilities": all(
@@ -23,9 +34,26 @@ def layers() -> dict[str, bool]:
         ),
         "no-new-privileges": ctypes.CDLL(None).prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
         "seccomp": status.get("Seccomp") == "2",
-        "network": {name for _, name in socket.if_nameindex()} <= {"lo"},
-        "read-only": bool(os.statvfs("/").f_flag & os.ST_RDONLY),
+        "network": set(re.findall(r"^ *(\S+):", _text("/proc/net/dev"), re.MULTILINE)) <= {"lo"},
+        "read-only": bool(os.statvfs("/").f_flag & os.ST_RDONLY) and not writable_disks(),
         "memory": limit_of("memory") is not None,
         "processes": limit_of("processes") is not None,
     }
     return {name: held[name] for name in LAYERS}
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def writable_disks() -> list[str]:
+    """What is mounted for writing and is not memory: a volume, which an image may ask for by itself."""
+    found = []
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            mounted, options = before.split()[4:6]
+            if "rw" in options.split(",") and after.split()[0] not in IN_MEMORY:
+                found.append(mounted)
+    return found
