@@ -6,7 +6,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import brokered, generation, handover, http
+from benchmarks import brokered, generation, handover, http, ways
 from benchmarks.brokered import Brokered
 from benchmarks.generation import GENERATIONS, Beside
 from benchmarks.handover import Handover
@@ -14,6 +14,7 @@ from benchmarks.host import running_host
 from benchmarks.http import Pair
 from benchmarks.measure import Target, machine, table
 from benchmarks.provider import THINKS_SECONDS, Provider
+from benchmarks.ways import Ways
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
@@ -29,12 +30,14 @@ def main() -> int:
     with running_host() as host:
         pairs = uvloop.run(http.measure(host, requests=200 if quick else 4000))
         dry = uvloop.run(http.measure_dry(host, requests=100 if quick else 400))
+    print("measuring ways into a database ...", file=sys.stderr)
+    both = uvloop.run(ways.measure(requests=100 if quick else 2000))
     print("measuring runs beside generations ...", file=sys.stderr)
     provider = Provider()
     with running_host(**generation.settings(provider)) as host:
         beside = uvloop.run(generation.measure(host, provider, requests=200 if quick else 4000))
     targets = reached(engine, calls, pairs, dry)
-    text = report(where, engine, calls, [*pairs, dry], beside, targets)
+    text = report(where, engine, calls, [*pairs, dry], beside, both, targets)
     print(text)
     if not quick:
         RESULTS.write_text(text)
@@ -54,7 +57,13 @@ def reached(engine: Handover, calls: Brokered, pairs: list[Pair], dry: Pair) -> 
 
 
 def report(
-    where: str, engine: Handover, calls: Brokered, pairs: list[Pair], beside: Beside, targets: list[Target]
+    where: str,
+    engine: Handover,
+    calls: Brokered,
+    pairs: list[Pair],
+    beside: Beside,
+    both: Ways | None,
+    targets: list[Target],
 ) -> str:
     parts = [
         "# Results of `make bench`\n",
@@ -77,6 +86,10 @@ def report(
         "against `GET /limits`, which only authenticates; and an agent that sets, counts, notifies and gets, dry and "
         "live. Milliseconds; host and client share the machine.\n",
         table(("what", "p50", "p99", "per second"), [row for pair in pairs for row in http_rows(pair)]),
+        "## Two ways into a database\n\nPostgres itself, and a Supabase project's REST interface: PostgREST behind a "
+        "gateway, in front of the same Postgres, on the same machine. A row of one's own by its name, under row-level "
+        "security, one in flight; and the same agent on two hosts that differ in their way alone. Milliseconds.\n",
+        "PostgREST is not installed.\n" if both is None else table(("what", "p50", "p99", "per second"), both.rows()),
         f"## Beside generations\n\nOne run in flight, alone and while {GENERATIONS} users have agents written, each "
         f"again and again: a provider that thinks for {THINKS_SECONDS:g} s, a draft that is refused and one that "
         f"is mended and tried. {beside.generations_per_second:.0f} generations a second went on. Milliseconds.\n",

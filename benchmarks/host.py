@@ -51,8 +51,9 @@ class Host:
 
 
 @contextmanager
-def running_host(**settings: str) -> Iterator[Host]:
-    """The host with these variables, with the agents defined; stopped and its data removed afterwards."""
+def running_host(token: str | None = None, **settings: str) -> Iterator[Host]:
+    """The host with these variables, with the agents defined; stopped and its data removed afterwards. `token` is of
+    the user whose they are, where the host cannot make one."""
     with tempfile.TemporaryDirectory() as directory:
         environment = {
             "PATH": os.environ["PATH"],
@@ -70,8 +71,7 @@ def running_host(**settings: str) -> Iterator[Host]:
             )
         try:
             address = _address(said, process)
-            made = subprocess.run([AGENTHOST, "token"], env=environment, capture_output=True, text=True, check=True)
-            token = made.stdout.strip()
+            token = token or subprocess.check_output([AGENTHOST, "token"], env=environment, text=True).strip()
             paths = [_defined(address, token, *each) for each in (("hello", AGENT), ("caller", CALLER))]
             yield Host(address, token, Path(directory, "data"), *paths)
         finally:
