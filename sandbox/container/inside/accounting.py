@@ -1,5 +1,6 @@
-"""What all processes of this container used, as its control group says (version 1 or 2); None where none is shown."""
+"""What all processes of this container used, as its control group says (version 1 or 2), else /proc."""
 
+import os
 import re
 
 _LIMITS = {
@@ -16,17 +17,17 @@ def limit_of(kind: str) -> int | None:
     return None if found is None or found >= _NO_LIMIT else found
 
 
-def cpu_seconds() -> float | None:
+def cpu_seconds() -> float:
     """Processor time of every process that is or was here."""
     micro = _number("/sys/fs/cgroup/cpu.stat")
     if micro is not None:
         return micro / 1e6
     nano = _number("/sys/fs/cgroup/cpuacct/cpuacct.usage", "/sys/fs/cgroup/cpu,cpuacct/cpuacct.usage")
-    return None if nano is None else nano / 1e9
+    return _cpu_seconds_of_processes() if nano is None else nano / 1e9
 
 
 def peak_memory_bytes() -> int | None:
-    """The most memory that was in use at once, files and pages shared with the image included."""
+    """The most memory that was in use at once, files and pages shared with the image included; None: not known."""
     return _number("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 
 
@@ -37,6 +38,16 @@ def ran_out_of_memory() -> bool:
         if kills:
             return int(kills[1]) > 0
     return False
+
+
+def _cpu_seconds_of_processes() -> float:
+    """Of those that are here, and those they have buried. What the kernel itself has buried is in nobody's account."""
+    ticks = 0
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            fields = _text(f"/proc/{name}/stat").rpartition(")")[2].split()
+            ticks += sum(int(field) for field in fields[11:15])  # its own time and its children's, user and system
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _number(*paths: str) -> int | None:

@@ -20,6 +20,9 @@ from sandbox.guest.serve import Guest
 EXIT_BROKEN = 95
 """The guest ends so when its own trusted code fails."""
 
+NICE = 5
+"""However many processes a guest has at work: the warden, at 0, goes first."""
+
 _PR_SET_DUMPABLE = 4
 
 
@@ -99,5 +102,6 @@ def _live(header: int) -> None:
 def _be_ordinary() -> None:
     """A process like any other, which the warden is not: it may look at itself, and goes first when memory is short."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    os.nice(NICE)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")

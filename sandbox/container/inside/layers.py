@@ -34,6 +34,7 @@ def layers() -> dict[str, bool]:
         ),
         "no-new-privileges": ctypes.CDLL(None).prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
         "seccomp": status.get("Seccomp") == "2",
+        "warden": warden_is_guarded(),
         "network": set(re.findall(r"^ *(\S+):", _text("/proc/net/dev"), re.MULTILINE)) <= {"lo"},
         "read-only": bool(os.statvfs("/").f_flag & os.ST_RDONLY) and not writable_disks(),
         "memory": limit_of("memory") is not None,
@@ -42,18 +43,17 @@ def layers() -> dict[str, bool]:
     return {name: held[name] for name in LAYERS}
 
 
-def _text(path: str) -> str:
-    with open(path) as file:
-        return file.read()
-
-
 def writable_disks() -> list[str]:
     """What is mounted for writing and is not memory: a volume, which an image may ask for by itself."""
     found = []
-    with open("/proc/self/mountinfo") as file:
-        for line in file:
-            before, _, after = line.partition(" - ")
-            mounted, options = before.split()[4:6]
-            if "rw" in options.split(",") and after.split()[0] not in IN_MEMORY:
-                found.append(mounted)
+    for line in _text("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        mounted, options = before.split()[4:6]
+        if "rw" in options.split(",") and after.split()[0] not in IN_MEMORY:
+            found.append(mounted)
     return found
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()

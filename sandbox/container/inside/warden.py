@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import operator
 import os
 import resource
 import select
@@ -13,9 +14,12 @@ from typing import Any, NoReturn
 
 from sandbox import wire
 from sandbox.container.inside import accounting
+from sandbox.container.inside.guard import guard_warden
 
 STDIN, STDERR = 0, 2
 SHORTEST_WATCH_SECONDS = 0.05
+DYING_SECONDS = 1.0
+"""A guest whose pipe is closed may be dying. One that lives on after that has closed it itself."""
 
 _PR_SET_DUMPABLE = 4
 
@@ -26,6 +30,7 @@ def become_warden() -> None:
         sys.exit("sandbox.container.inside runs as the first process of a container, and nowhere else")
     if ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         sys.exit("this process cannot be made undumpable")
+    guard_warden()
 
 
 class Warden:
@@ -44,11 +49,11 @@ class Warden:
         poll.register(STDIN, 0)  # a hang-up is always told
         deaths = deaths_of_children()
         poll.register(deaths, select.POLLIN)
-        signal.signal(signal.SIGCHLD, lambda *_: self._reap())
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which the first process does not get
         os.set_blocking(STDIN, True)
         tell({"parked": layers})
         header = self._read_header()
-        used_before = accounting.cpu_seconds() or 0.0
+        used_before = accounting.cpu_seconds()
         os.write(self._header, header)
         wall_seconds, cpu_seconds, _ = wire.HEADER.unpack(header)
         deadline = time.monotonic() + wall_seconds
@@ -60,11 +65,12 @@ class Warden:
             events = dict(poll.poll(pause * 1000))
             if deaths in events:
                 os.read(deaths, 4096)
-            if self._done in events or self._guest_is_dead():
-                break  # it is done, or dead: its end of the pipe closes with it
+            self._reap()
+            if self._done in events or self._status is not None:
+                break
             if STDIN in events:
                 os._exit(0)  # the host is gone, and with this process goes everything
-            cpu_left = cpu_seconds - ((accounting.cpu_seconds() or used_before) - used_before)
+            cpu_left = cpu_seconds - (accounting.cpu_seconds() - used_before)
             if deadline <= time.monotonic():
                 verdict = signal.SIGALRM
             elif cpu_left <= 0:
@@ -72,19 +78,18 @@ class Warden:
         self._end(verdict, used_before)
 
     def _end(self, verdict: signal.Signals | None, used_before: float) -> NoReturn:
+        if verdict is None and self._status is None and not os.read(self._done, 1):
+            self._let_it_die()
+        died_of = (self._status or 0) & 127
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-        if verdict is not None or not os.read(self._done, 1):
-            self._reap(block=True)
         used = accounting.cpu_seconds()
         peak = accounting.peak_memory_bytes()
-        if used is None or peak is None:
+        if peak is None:
             self._reap(block=True)
-            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-            used, used_before, peak = usage.ru_utime + usage.ru_stime, 0.0, usage.ru_maxrss * 1024
-        status = self._status or 0
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         report: dict[str, Any] = {
-            "signal": verdict or (status & 127) or None,
+            "signal": verdict or died_of or None,
             "cpu_ms": max(used - used_before, 0.0) * 1000,
             "max_rss_bytes": peak,
             "out_of_memory": accounting.ran_out_of_memory(),
@@ -102,9 +107,12 @@ class Warden:
             header += part
         return header
 
-    def _guest_is_dead(self) -> bool:
-        self._reap()
-        return self._status is not None
+    def _let_it_die(self) -> None:
+        """The guest's descriptors are closed before its status can be read."""
+        given_up = time.monotonic() + DYING_SECONDS
+        while self._status is None and time.monotonic() < given_up:
+            time.sleep(0.002)
+            self._reap()
 
     def _reap(self, block: bool = False) -> None:
         """Bury what died: the guest, and the orphans that it left. `block`: wait for the guest."""
@@ -125,6 +133,8 @@ def deaths_of_children() -> int:
     for end in (reading, writing):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    # The handler is one in C, of no effect: one in Python is interrupted by the next, in a flood of them without end.
+    signal.signal(signal.SIGCHLD, operator.is_)
     return reading
 
 

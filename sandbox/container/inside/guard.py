@@ -1,0 +1,86 @@
+"""Keeps the guest's hands off the warden, which has its user: the first process's limits, priority and processors.
+
+A seccomp filter on top of the engine's own: everything is allowed but these calls, and foreign entries (i386, x32).
+Whatever the kernel asks to be dumpable for (ptrace, memory, descriptors) the warden is out of reach of without it.
+"""
+
+import ctypes
+import os
+import struct
+from typing import NamedTuple
+
+WARDEN = 1
+
+_ALLOW, _KILL_PROCESS, _ERRNO_EPERM = 0x7FFF0000, 0x80000000, 0x00050001
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24
+_X32_BIT = 0x40000000
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+
+
+class Calls(NamedTuple):
+    """Numbers of one architecture. `of_process` take a process as their first argument."""
+
+    audit_arch: int
+    of_process: tuple[int, ...]
+    """prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr"""
+    setpriority: int
+    ioprio_set: int
+
+
+CALLS = {
+    "x86_64": Calls(0xC000003E, (302, 142, 144, 203, 314), 141, 251),
+    "aarch64": Calls(0xC00000B7, (261, 118, 119, 122, 274), 140, 30),
+}
+
+
+def guard_warden() -> None:
+    """In force for this process and all that it will start. Where it cannot be, `warden_is_guarded` tells."""
+    calls = CALLS.get(os.uname().machine)
+    if calls is None:
+        return
+    instructions = program(calls)
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    header = (ctypes.c_uint64 * 2)(len(instructions), ctypes.addressof(buffer))
+    ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), header)
+
+
+def program(calls: Calls) -> list[tuple[int, int, int, int]]:
+    """What the kernel runs at each call. Each part that refuses loads the number anew for the next."""
+    found = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, 1, 0, calls.audit_arch),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _NUMBER),
+        (_AT_LEAST, 0, 1, _X32_BIT),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+    ]
+    for number in calls.of_process:
+        found += [
+            (_EQUAL, 0, 4, number),
+            (_LOAD, 0, 0, _ARGUMENT_0),
+            (_EQUAL, 0, 1, WARDEN),
+            (_RETURN, 0, 0, _ERRNO_EPERM),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    for number, one_process in ((calls.setpriority, os.PRIO_PROCESS), (calls.ioprio_set, 1)):
+        found += [  # of the caller alone: neither of another process, nor of a group or a user that the warden is in
+            (_EQUAL, 0, 6, number),
+            (_LOAD, 0, 0, _ARGUMENT_0),
+            (_EQUAL, 0, 3, one_process),
+            (_LOAD, 0, 0, _ARGUMENT_1),
+            (_EQUAL, 0, 1, 0),
+            (_RETURN, 0, 0, _ALLOW),
+            (_RETURN, 0, 0, _ERRNO_EPERM),
+        ]
+    return [*found, (_RETURN, 0, 0, _ALLOW)]
+
+
+def warden_is_guarded() -> bool:
+    """Tried, not believed."""
+    try:
+        os.sched_setaffinity(WARDEN, os.sched_getaffinity(WARDEN))
+    except PermissionError:
+        return True
+    return False
