@@ -16,7 +16,7 @@ create role supabase_auth_admin noinherit createrole;
 create role anon nologin inherit;
 create role authenticated nologin inherit;
 create role service_role nologin inherit bypassrls;
-create role authenticator login noinherit;
+create role authenticator login noinherit password '{{authenticator_password}}';
 grant anon, authenticated, service_role to authenticator;
 alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';
@@ -84,7 +84,7 @@ async def supabase_postgres(kind: str) -> AsyncIterator[Server]:
             connections = await embedded.start()
         server = Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)
         async with superuser(server) as root:
-            await root.execute(_ROLES.encode())
+            await root.execute(_ROLES.format(authenticator_password=server.authenticator_password).encode())
         async with superuser(server, "template1") as root:
             await root.execute(_DATABASE.encode())
         yield server

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
 import pytest
 
+from service.database.migrations import migrate, newest_migration
 from service.database.postgres import PostgresDatabase
 from service.database.transactions import becoming, claims_of
 from tests.database.runs import STANDARD, begin, finish
@@ -134,6 +136,17 @@ async def test_a_transaction_that_breaks_off_leaves_nothing(pooled: Addresses, e
     async with strangers(pooled) as clients:
         for client in clients:
             assert await (await client.execute(STATE.encode())).fetchone() == CLEAN
+
+
+async def test_the_owner_migrates_through_it(pooled_server: Server) -> None:
+    empty = await pooled_server.empty()
+    through = urlsplit(empty.owner_dsn)._replace(query=urlsplit(empty.serving_dsn).query)
+    assert newest_migration() in await migrate(urlunsplit(through))
+    database = PostgresDatabase(empty.serving_dsn)
+    await database.start()
+    assert (await database.status()).ready
+    await database.stop()
+    await pooled_server.drop(empty)
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,14 @@ from service.database.postgres import PostgresDatabase
 from tests.database.catalogue import catalogue
 from tests.database.like_supabase import supabase_postgres
 from tests.database.runs import STANDARD, begin, finish
+from tests.docs.document import ROOT, blocks
 from tests.peers.supabase_cli import SupabaseCli, over_tcp
 from tests.peers.supabase_cli import supabase_cli as supabase_cli
 from tests.policies import migration
 from tests.policies.test_catalogue import RULES
 from tests.postgres import DEBIAN, EMBEDDED, Addresses, Server, someone
 
-LOGIN = """
-create role agenthost_api login noinherit password '{password}';
-grant authenticated to agenthost_api;
-"""
+[LOGIN] = [block.text for block in blocks(ROOT / "docs" / "supabase.md") if "create role" in block.text]
 
 
 @pytest.fixture(scope="module", params=[EMBEDDED, DEBIAN])
@@ -104,7 +102,7 @@ async def test_a_pushed_project_serves_once_it_has_the_login(
     async with await project.owner() as owner:
         await owner.execute("drop role if exists agenthost_api")
         if by_hand:
-            await owner.execute(LOGIN.format(password=password).encode())
+            await owner.execute(LOGIN.replace("<password>", password).encode())
         else:
             assert await migrate(project.owner_dsn, serving_password=password) == ()
         ada, bob = someone(), someone()

@@ -58,7 +58,7 @@ async def pooling(server: Server) -> AsyncIterator[Server]:
         pytest.skip("the server is not ours")
     # A short path: that of a socket is bounded.
     with TemporaryDirectory(prefix="ah") as directory:
-        who = _furnish(Path(directory), server.data_dir, server.addresses.serving_dsn)
+        who = _furnish(Path(directory), server.data_dir, server.addresses)
         process = await asyncio.create_subprocess_exec(program, "-q", f"{directory}/settings", **who)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -75,13 +75,15 @@ async def pooling(server: Server) -> AsyncIterator[Server]:
             await process.wait()
 
 
-def _furnish(directory: Path, data_dir: Path, serving_dsn: str) -> dict[str, Any]:
+def _furnish(directory: Path, data_dir: Path, addresses: Addresses) -> dict[str, Any]:
     """Its settings; and as whom it runs: it refuses to be root, and must get to the socket of Postgres."""
     data = data_dir / "postgres" / "data"
     data_dir.chmod(0o755)
     (directory / "settings").write_text(_SETTINGS.format(postgres=data, directory=directory))
-    login = urlsplit(serving_dsn)
-    (directory / "users").write_text(f'"{login.username}" "{unquote(login.password or "")}"\n')
+    logins = map(urlsplit, (addresses.owner_dsn, addresses.serving_dsn))
+    (directory / "users").write_text(
+        "".join(f'"{login.username}" "{unquote(login.password or "")}"\n' for login in logins)
+    )
     owner = data.stat()
     for path in (directory, *directory.iterdir()):
         os.chown(path, owner.st_uid, owner.st_gid)
