@@ -239,8 +239,9 @@ def engines_of(settings: Settings) -> Mapping[str, Engine]:
     return engines
 
 
-def _told(line: str) -> None:
-    log.info("container_engine", says=line)
+def _told(state: str, line: str) -> None:
+    """What the container engine says of itself, when that changes."""
+    (log.warning if state == "unavailable" else log.info)("container_engine", state=state, says=line)
 
 
 def secret_keys_of(settings: Settings) -> tuple[SecretKey, ...]:

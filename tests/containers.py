@@ -12,5 +12,5 @@ DOCKER_HOST = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 
 def container_settings(directory: Path, **changes: Any) -> ContainerSettings:
     """The test is skipped where there is no Docker engine, or no base image."""
-    given = {"docker_host": DOCKER_HOST, "base_image": base_image(), "instance": directory / "instance", **changes}
-    return ContainerSettings(**given)
+    own = {"docker_host": DOCKER_HOST, "instance": directory / "instance", "start_seconds": 120.0}
+    return ContainerSettings(**{"base_image": base_image(), **own, **changes})

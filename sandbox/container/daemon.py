@@ -1,31 +1,35 @@
 """The Docker daemon, as far as the engine needs it. The SDK blocks: this file owns the threads that it blocks in.
 
-Every failure of the daemon is `DaemonError`, one line that is safe to log. Each thread has a client of its own, since
-the SDK's is not made for several; a daemon that was away is asked anew by the next call.
+Every failure of the daemon is `DaemonError`, one line that is safe to log. No call waits longer than its time; a thread
+that still does holds up neither another call nor the end of this process.
 """
 
 import asyncio
 import io
-import select
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.tls import TLSConfig
 
+from sandbox.container.attached import plain_socket
 from sandbox.container.streams import Streams
 
-THREADS = 4
-ANSWER_SECONDS = 30
 LABEL = "agenthost.instance"
-_CHUNK_BYTES = 256 * 1024
+ANSWER_SECONDS = 30.0
+LOOK_SECONDS = 5.0
+"""For questions that a daemon answers at once, however busy it is."""
+
+BUILD_SILENCE_SECONDS = 300.0
+_OLDEST_API = "1.40"
+_PROGRESS = ("Step ", "Pulling from ")
 
 
 class DaemonError(Exception):
@@ -37,20 +41,19 @@ class Daemon:
 
     def __init__(self, address: str, certificates: Path | None = None) -> None:
         self._address = address
-        self._certificates = certificates
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
-        self._own = threading.local()
-        self._clients: list[docker.APIClient] = []
+        self._certificates = certificates if urlsplit(address).scheme == "tcp" else None
+        self._idle: list[docker.APIClient] = []
+        self._open = True
 
     def stop(self) -> None:
-        """Wait for the calls in flight, which have time-outs."""
-        self._threads.shutdown(cancel_futures=True)
-        for client in self._clients:
-            client.close()
+        """Calls in flight are left to their time-outs."""
+        self._open = False
+        while self._idle:
+            self._idle.pop().close()
 
     async def version(self) -> str:
         """Of the daemon that answers."""
-        return str((await self._ask(lambda client: client.version()))["Version"])
+        return str((await self._ask(lambda client: client.version(), seconds=LOOK_SECONDS))["Version"])
 
     async def has_image(self, tag: str) -> bool:
         def look(client: docker.APIClient) -> bool:
@@ -60,16 +63,16 @@ class Daemon:
                 return False
             return True
 
-        return await self._ask(look)
+        return await self._ask(look, seconds=LOOK_SECONDS)
 
     async def build(
         self, context: bytes, *, tag: str, target: str, arguments: Mapping[str, str], say: Callable[[str], None]
     ) -> None:
-        """Build an image from a tar; `say` is told each line of progress, in the loop's thread."""
+        """Build an image from a tar; `say` is told each step, in the loop's thread."""
         loop = asyncio.get_running_loop()
 
         def build(client: docker.APIClient) -> None:
-            lines = client.build(
+            lines: Iterable[Mapping[str, Any]] = client.build(
                 fileobj=io.BytesIO(context),
                 custom_context=True,
                 tag=tag,
@@ -78,23 +81,28 @@ class Daemon:
                 rm=True,
                 forcerm=True,
                 decode=True,
+                timeout=BUILD_SILENCE_SECONDS,
+                use_config_proxy=False,
             )
             for line in lines:
                 if "error" in line:
                     raise DockerException(line["error"])
-                if text := str(line.get("stream", line.get("status", ""))).strip():
+                text = str(line.get("stream", line.get("status", ""))).strip()
+                if text.startswith(_PROGRESS):
                     loop.call_soon_threadsafe(say, text)
 
-        await self._ask(build)
+        await self._ask(build, seconds=None)
 
-    async def create(self, options: Mapping[str, Any]) -> str:
-        """A container, not started; its id."""
-        host, rest = dict(options["host"]), {name: value for name, value in options.items() if name != "host"}
+    async def create(self, name: str, options: Mapping[str, Any]) -> None:
+        """A container, not started. After a failure it may be there all the same."""
+        host, rest = dict(options["host"]), {key: value for key, value in options.items() if key != "host"}
 
-        def create(client: docker.APIClient) -> str:
-            return str(client.create_container(**rest, host_config=client.create_host_config(**host))["Id"])
+        def create(client: docker.APIClient) -> None:
+            config = client.create_host_config(**host)
+            # An operator's proxy may have a password in it, which is none of the agents' business.
+            client.create_container(name=name, host_config=config, use_config_proxy=False, **rest)
 
-        return await self._ask(create)
+        await self._ask(create)
 
     async def start(self, container: str) -> Streams:
         """Start it with its streams attached."""
@@ -129,40 +137,73 @@ class Daemon:
 
     async def was_out_of_memory(self, container: str) -> bool:
         """Whether the kernel ended it for want of memory."""
-        return bool((await self._ask(lambda client: client.inspect_container(container)))["State"]["OOMKilled"])
+        found = await self._ask(lambda client: client.inspect_container(container), seconds=LOOK_SECONDS)
+        return bool(found["State"]["OOMKilled"])
 
     async def labelled(self, instance: str) -> list[str]:
-        """The ids of all containers of one instance, running or not."""
-        found = await self._ask(
-            lambda client: client.containers(all=True, quiet=True, filters={"label": f"{LABEL}={instance}"})
-        )
-        return [one["Id"] for one in found]
+        """The names of all containers of one instance, running or not."""
+        filters = {"label": f"{LABEL}={instance}"}
+        found = await self._ask(lambda client: client.containers(all=True, filters=filters), seconds=LOOK_SECONDS)
+        return [str(one["Names"][0]).removeprefix("/") if one["Names"] else str(one["Id"]) for one in found]
 
     async def _ask[Answer](
-        self, question: Callable[[docker.APIClient], Answer], *, undo: Callable[[Answer], object] | None = None
+        self,
+        question: Callable[[docker.APIClient], Answer],
+        *,
+        seconds: float | None = ANSWER_SECONDS,
+        undo: Callable[[Answer], object] | None = None,
     ) -> Answer:
-        """`undo` is told an answer that nobody waits for any more."""
-
-        def ask() -> Answer:
-            return question(self._client())
-
-        answer = self._threads.submit(ask)
+        """Ask in a thread. `undo` is told an answer that comes when nobody waits for it any more."""
+        answer: Future[Answer] = Future()
+        answer.set_running_or_notify_cancel()
+        work = threading.Thread(target=self._work, args=(question, seconds, answer), name="docker", daemon=True)
+        work.start()
         try:
-            return await asyncio.wrap_future(answer)
-        except asyncio.CancelledError:
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(answer)
+        except BaseException as error:
             if undo is not None:
-                answer.add_done_callback(lambda done: done.cancelled() or done.exception() or undo(done.result()))
+                answer.add_done_callback(lambda done: done.exception() or undo(done.result()))
+            if isinstance(error, Exception):  # a daemon that answers nonsense has many
+                raise DaemonError(_one_line(error)) from error
             raise
-        except (DockerException, OSError) as error:  # those of its HTTP client are OSErrors
-            raise DaemonError(_one_line(error)) from error
 
-    def _client(self) -> docker.APIClient:
-        client = getattr(self._own, "client", None)
-        if client is None:
-            tls = None if self._certificates is None else mutual_tls(self._certificates)
-            client = docker.APIClient(self._address, version="auto", timeout=ANSWER_SECONDS, tls=tls)
-            self._own.client = client
-            self._clients.append(client)
+    def _work[Answer](
+        self, question: Callable[[docker.APIClient], Answer], seconds: float | None, answer: Future[Answer]
+    ) -> None:
+        """In a thread: a client that nobody uses, or a new one. One that failed is not used again."""
+        client = None
+        try:
+            try:
+                client = self._idle.pop()
+            except IndexError:
+                client = self._connected(seconds or ANSWER_SECONDS)
+            client.timeout = seconds or ANSWER_SECONDS
+            result = question(client)
+        except BaseException as error:
+            if client is not None:
+                client.close()
+            answer.set_exception(error)
+        else:
+            if self._open:
+                self._idle.append(client)
+            else:
+                client.close()
+            answer.set_result(result)
+
+    def _connected(self, seconds: float) -> docker.APIClient:
+        """A client that speaks the daemon's own version of the API."""
+        asking = self._client(_OLDEST_API, seconds)
+        try:
+            spoken = asking.version(api_version=False)["ApiVersion"]
+        finally:
+            asking.close()
+        return self._client(spoken, seconds)
+
+    def _client(self, version: str, seconds: float) -> docker.APIClient:
+        tls = None if self._certificates is None else mutual_tls(self._certificates)
+        client = docker.APIClient(self._address, version=version, timeout=seconds, tls=tls)
+        client.trust_env = False  # neither a proxy nor other authorities than ours
         return client
 
 
@@ -172,35 +213,23 @@ def mutual_tls(certificates: Path) -> TLSConfig:
     return TLSConfig(client_cert=pair, ca_cert=str(certificates / "ca.pem"), verify=True)
 
 
-def plain_socket(attached: Any) -> socket.socket:
-    """An event loop's socket of what the SDK attached. TLS goes through a thread: loops take no wrapped sockets."""
-    connection: socket.socket = getattr(attached, "_sock", attached)
-    if isinstance(connection, ssl.SSLSocket):
-        ours, theirs = socket.socketpair()
-        threading.Thread(target=pump, args=(connection, theirs, attached), name="docker-tls", daemon=True).start()
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, APIError):
+        text = f"the Docker daemon refused: {error.explanation or error}"
+    elif isinstance(error, TimeoutError):
+        text = "the Docker daemon did not answer in time"
+    elif isinstance(error, OSError):
+        text = f"the Docker daemon cannot be reached: {_innermost(error)}"
     else:
-        ours = connection.dup()
-        attached.close()
-        connection.close()
-    ours.setblocking(False)
-    return ours
-
-
-def pump(tls: ssl.SSLSocket, plain: socket.socket, attached: Any) -> None:
-    """Carry bytes both ways until either end closes."""
-    del attached  # held until now: it would close the connection
-    tls.settimeout(None)
-    with tls, plain, suppress(OSError):
-        while True:
-            ready = [tls] if tls.pending() else select.select([tls, plain], [], [])[0]
-            for source, target in ((tls, plain), (plain, tls)):
-                if source in ready:
-                    data = source.recv(_CHUNK_BYTES)
-                    if not data:
-                        return
-                    target.sendall(data)
-
-
-def _one_line(error: Exception) -> str:
-    text = str(getattr(error, "explanation", None) or error) or type(error).__name__
+        text = str(error) or type(error).__name__
     return " ".join(text.split())[:500]
+
+
+def _innermost(error: BaseException) -> str:
+    """What the operating system says, under the layers of an HTTP client."""
+    found: object = error
+    while isinstance(found, BaseException):
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__context__ or next((arg for arg in found.args if isinstance(arg, BaseException)), None)
+    return type(error).__name__

@@ -16,7 +16,7 @@ from sandbox.checks import Checks, opening_of
 from sandbox.container import image
 from sandbox.container.daemon import Daemon, DaemonError
 from sandbox.container.instance import Instance
-from sandbox.container.pool import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Container, Pool
+from sandbox.container.pool import Container, Pool
 from sandbox.conversation import Conversation, Verdict
 from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, SandboxUnavailable
 from sandbox.limits import MIB, Limits
@@ -26,9 +26,6 @@ WALL_GRACE_SECONDS = 2.0
 """The warden in the container ends a run at its limit; the host waits so much longer before it kills."""
 
 REPORT_SECONDS = 5.0
-START_SECONDS = 10.0
-"""How long a start waits for the first container before it goes on without."""
-
 HEADROOM_BYTES = 64 * MIB
 """Memory of the container beyond that of a run: the warden, the interpreter, and files in /tmp."""
 
@@ -43,7 +40,8 @@ OWN_KERNEL_LAYERS = frozenset({"seccomp", "memory", "processes"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSettings:
-    """`runtime` is one that the daemon knows, such as runsc; None for its default. `instance`: a file for a name."""
+    """`runtime` is one that the daemon knows, such as runsc; None for its default. `instance`: a file for a name.
+    `start_seconds`: how long a start waits for the first container before it goes on without."""
 
     docker_host: str
     certificates: Path | None = None
@@ -51,6 +49,11 @@ class ContainerSettings:
     runtime: str | None = None
     base_image: str
     instance: Path
+    start_seconds: float = 10.0
+
+
+Say = Callable[[str, str], None]
+"""Told of each change: a state (`ready`, `unavailable`, `building`), and a line about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,7 @@ class End:
 
 
 class ContainerEngine:
-    """`start` never refuses for a daemon that is away: the engine is unavailable until it is back. `say` is told of
-    progress and trouble, a line each."""
+    """`start` never refuses for a daemon that is away: the engine is unavailable until it is back."""
 
     name = "container"
 
@@ -74,7 +76,7 @@ class ContainerEngine:
         settings: ContainerSettings,
         *,
         limits: Limits,
-        say: Callable[[str], None] = lambda line: None,
+        say: Say = lambda state, line: None,
         allow_weaker: bool = False,
     ) -> None:
         self._settings = settings
@@ -83,37 +85,38 @@ class ContainerEngine:
         self._allow_weaker = allow_weaker
         self._daemon = Daemon(settings.docker_host, settings.certificates)
         self._instance = Instance(settings.instance)
+        self._context = image.context()
+        self._tag = image.tag(self._context, settings.base_image)
         self._pool: Pool | None = None
-        self._preparing: asyncio.Task[None] | None = None
-        self._trouble: str | None = "not started"
+        self._building: str | None = None
         self._layers: Mapping[str, Any] = {}
         self._checks = Checks(limits, self._converse)
 
     async def start(self) -> None:
         """Begin to build the image and fill the pool. Raises SandboxUnavailable only for another host of this name."""
-        name = self._instance.hold()
-        self._pool = Pool(self._daemon, size=self._settings.pool, instance=name, examine=self._examine)
-        self._preparing = asyncio.get_running_loop().create_task(self._prepare(self._pool))
-        await asyncio.wait({self._preparing}, timeout=START_SECONDS)
+        self._pool = Pool(
+            self._daemon,
+            size=self._settings.pool,
+            instance=self._instance.hold(),
+            options=self._options,
+            examine=self._examine,
+            changed=self._tell,
+        )
+        await self._pool.start(self._settings.start_seconds)
 
     async def stop(self) -> None:
         """Runs still in flight end as their containers do."""
-        if self._preparing is not None:
-            self._preparing.cancel()
-            await asyncio.gather(self._preparing, return_exceptions=True)
         if self._pool is not None:
             await self._pool.stop()
-        self._trouble = "stopped"
         self._daemon.stop()
         self._instance.release()
 
     def status(self) -> EngineStatus:
-        trouble = self._trouble or (self._pool.trouble if self._pool is not None else None)
         runtime = () if self._settings.runtime is None else (f"runtime:{self._settings.runtime}",)
         return EngineStatus(
             name=self.name,
-            ready=trouble is None,
-            detail=trouble or "ready",
+            ready=self._pool is not None and self._pool.ready,
+            detail=self._building or self._trouble() or "ready",
             isolation=(*runtime, *(name for name, held in self._layers.items() if held is True)),
             missing=tuple(self._missing(self._layers)),
         )
@@ -133,13 +136,18 @@ class ContainerEngine:
 
     async def _converse(self, conversation: Conversation, opened_with: bytes, wall_seconds: float) -> End:
         """Take a container, hold the conversation, learn how it ended. SandboxUnavailable when it was lost."""
-        pool = self._ready_pool()
+        pool = self._pool
+        if pool is None:
+            raise SandboxUnavailable("the container engine is not started")
         container = await pool.take()
         try:
             try:
-                async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
+                async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS) as patience:
                     await conversation.hold(container.streams, opened_with, container.streams.ended)
             except TimeoutError:
+                if not patience.expired():
+                    raise
+                await self._require_daemon()
                 conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
             end = await self._end_of(container, conversation)
         except BaseException:
@@ -158,6 +166,8 @@ class ContainerEngine:
         end = read_end(container.streams.ended.result() if container.streams.ended.done() else None)
         if conversation.closing is not None:
             late = not container.streams.ended.done()
+            if late:
+                await self._require_daemon()
             if late or not (conversation.silent and container.streams.silent):
                 conversation.verdict = Verdict("sandbox_violation", "the guest went on after its closing frame")
             return end or End()
@@ -169,48 +179,52 @@ class ContainerEngine:
             )
         return end or End()
 
+    async def _require_daemon(self) -> None:
+        """No guest is blamed for the silence of a daemon that is stuck: SandboxUnavailable."""
+        try:
+            await self._daemon.version()
+        except DaemonError as error:
+            raise SandboxUnavailable(f"the container was lost during the run: {error}") from error
+
     async def _was_out_of_memory(self, container: Container) -> bool:
         try:
-            return await self._daemon.was_out_of_memory(container.id)
+            return await self._daemon.was_out_of_memory(container.name)
         except DaemonError:
             return False
 
-    def _ready_pool(self) -> Pool:
-        if self._pool is None or self._trouble is not None:
-            raise SandboxUnavailable(f"the container engine cannot run anything: {self._trouble}")
-        return self._pool
+    def _trouble(self) -> str | None:
+        return "not started" if self._pool is None else self._pool.trouble
 
-    async def _prepare(self, pool: Pool) -> None:
-        """Daemon, image, pool: tried until they are there."""
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                self._trouble = "starting"
-                await pool.start(self._options(await self._image()))
-                self._trouble = None
-                return
-            except (DaemonError, SandboxUnavailable) as error:
-                self._trouble = str(error)
-                self._say(f"the container engine is not available: {error}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+    def _tell(self) -> None:
+        trouble = self._trouble()
+        self._say("ready" if trouble is None else "unavailable", trouble or f"containers run {self._tag}")
 
-    async def _image(self) -> str:
+    async def _require_image(self) -> None:
         """The image of this very guest, built if the daemon has none."""
-        content = image.context()
-        tag = image.tag(content, self._settings.base_image)
-        if not await self._daemon.has_image(tag):
-            self._trouble = f"the image {tag} is being built"
-            self._say(f"building the image {tag} on {self._settings.base_image}")
-            arguments = {image.BASE_ARGUMENT: self._settings.base_image}
-            await self._daemon.build(content, tag=tag, target=image.TARGET, arguments=arguments, say=self._say)
-            self._say(f"built the image {tag}")
-        return tag
+        if await self._daemon.has_image(self._tag):
+            return
+        about = f"the image {self._tag} is being built on {self._settings.base_image}"
 
-    def _options(self, tag: str) -> dict[str, Any]:
+        def say(step: str) -> None:
+            self._building = f"{about}: {step}"
+            self._say("building", step)
+
+        self._building = about
+        self._say("building", about)
+        try:
+            arguments = {image.BASE_ARGUMENT: self._settings.base_image}
+            await self._daemon.build(self._context, tag=self._tag, target=image.TARGET, arguments=arguments, say=say)
+        except DaemonError as error:
+            raise DaemonError(f"the image of the containers cannot be built: {error}") from error
+        finally:
+            self._building = None
+
+    async def _options(self) -> Mapping[str, Any]:
+        """What a container is made of, once there is an image."""
+        await self._require_image()
         memory_bytes = self._limits.memory_bytes + HEADROOM_BYTES
         return {
-            "image": tag,
+            "image": self._tag,
             "stdin_open": True,
             "hostname": "agent",
             "network_disabled": True,  # with it, no network is even prepared: half the work of a start

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -17,8 +18,11 @@ class Instance:
 
     def hold(self) -> str:
         """The name. Raises SandboxUnavailable when another host holds it."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SandboxUnavailable(f"{self._file} cannot be written: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -28,7 +32,7 @@ class Instance:
             ) from None
         self._descriptor = descriptor
         name = os.read(descriptor, 100).decode("ascii", "replace")
-        if len(name) != 32:
+        if not re.fullmatch("[0-9a-f]{32}", name):
             name = uuid.uuid4().hex
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, name.encode(), 0)

@@ -1,13 +1,15 @@
-"""Containers kept waiting ahead of need, each handed out once. A daemon that is away is tried again until it is back.
+"""Containers kept waiting ahead of need, each handed out once. A daemon that is away is asked again until it is back.
 
-A container is only kept when what it says of itself, before any job, shows every required layer in force.
+A container is only kept when what it says of itself, before any job, shows every required layer in force. Whatever
+carries this host's label and is none of its living containers is removed, at the start and every few seconds.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from sandbox.container.daemon import LABEL, Daemon, DaemonError
@@ -18,8 +20,17 @@ TAKE_SECONDS = 20.0
 PARK_SECONDS = 30.0
 """How long a container may take from its start to saying that it waits."""
 
+STARTS_AT_ONCE = 2
+REMOVALS_AT_ONCE = 4
+"""More at once would only slow the runs in flight, and one another."""
+
+TIMES_POOL = 8
+"""So many times the size of the pool may be there at once, parked and at work. Whoever comes then waits."""
+
+LOOK_AGAIN_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
+DESTROY_SECONDS = 10.0
 STOP_SECONDS = 20.0
 
 
@@ -27,168 +38,265 @@ STOP_SECONDS = 20.0
 class Container:
     """One container that waits for its job, or has one."""
 
-    id: str
+    name: str
     streams: Streams
 
 
 class Pool:
-    """`examine` is told the layers that a new container says it has; it raises SandboxUnavailable if it lacks one."""
+    """`options` are those of a container: asked anew after every failure, since it is what makes the image.
+
+    `examine` is told the layers that a new container says it has; it raises SandboxUnavailable if it lacks one.
+    `changed` is called whenever `trouble` has another value.
+    """
 
     def __init__(
-        self, daemon: Daemon, *, size: int, instance: str, examine: Callable[[Mapping[str, Any]], None]
+        self,
+        daemon: Daemon,
+        *,
+        size: int,
+        instance: str,
+        options: Callable[[], Awaitable[Mapping[str, Any]]],
+        examine: Callable[[Mapping[str, Any]], None],
+        changed: Callable[[], None],
     ) -> None:
         self._daemon = daemon
         self._size = size
         self._instance = instance
+        self._ask_options = options
         self._examine = examine
-        self._options: Mapping[str, Any] = {}
+        self._changed = changed
+        self._options: Mapping[str, Any] | None = None
+        self._known: set[str] = set()
         self._parked: deque[Container] = deque()
         self._waiting: deque[asyncio.Future[Container]] = deque()
         self._starting = 0
-        self._undone: set[str] = set()
+        self._removals = asyncio.Semaphore(REMOVALS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pause = FIRST_PAUSE_SECONDS
-        self._retry: asyncio.TimerHandle | None = None
-        self._open = False
-        self.trouble: str | None = "not started"
+        self._keeper: asyncio.Task[None] | None = None
+        self._doubt = asyncio.Event()
+        self._tried = asyncio.Event()
+        self.trouble: str | None = "starting"
 
-    async def start(self, options: Mapping[str, Any]) -> None:
-        """Remove what a crashed host left behind, and wait for the first; DaemonError or SandboxUnavailable."""
-        self._options = {**options, "labels": {LABEL: self._instance}}
-        for leftover in await self._daemon.labelled(self._instance):
-            await self._daemon.remove(leftover)
-        self._open = True
-        self._offer(await self._new())
-        self.trouble = None
-        self._fill()
+    async def start(self, seconds: float) -> None:
+        """Begin to keep containers. Waits so long for the first one, or for the first failure."""
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._tried.wait()
 
     async def stop(self) -> None:
         """Remove every container, also those that are at work."""
-        self._open = False
-        self.trouble = "stopped"
+        self._options = None
+        self._tell("stopped")
         self._refuse_all()
-        if self._retry is not None:
-            self._retry.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
-        with suppress(DaemonError, TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                left = await self._daemon.labelled(self._instance)
-                await asyncio.gather(*(self._daemon.remove(container) for container in left))
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+        self._drop_parked()
+        await self._settle()
+        self._known.clear()
+        with suppress(DaemonError):
+            await self._sweep()
+        await self._settle()
+
+    @property
+    def ready(self) -> bool:
+        """A run that comes now gets a container, or may hope for one."""
+        return bool(self._parked) or self.trouble is None
 
     async def take(self) -> Container:
         """A waiting container, to be used once. SandboxUnavailable at once when none can come, else after a while."""
-        if self._parked:
+        while self._parked:
             container = self._parked.popleft()
             self._fill()
-            return container
-        if self.trouble is not None and not self._starting:
-            raise SandboxUnavailable(f"there is no container to run in: {self.trouble}")
+            if not container.streams.closed.done():
+                return container
+            self.dismiss(container)
+        if self.trouble is not None:
+            raise self._none()
         waiting: asyncio.Future[Container] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         self._fill()
         try:
-            async with asyncio.timeout(TAKE_SECONDS):
-                return await waiting
-        except TimeoutError:
-            reason = self.trouble or f"none became free within {TAKE_SECONDS:.0f} s"
-            raise SandboxUnavailable(f"there is no container to run in: {reason}") from None
-        finally:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-            if waiting.cancelled():
-                self._fill()
+            await asyncio.wait({waiting}, timeout=TAKE_SECONDS)
+        except asyncio.CancelledError:
+            self._withdraw(waiting)
+            raise
+        if not waiting.done():
+            self._withdraw(waiting)
+            raise self._none()
+        return waiting.result()
 
     async def destroy(self, container: Container) -> None:
-        """Kill it and remove it; returns when nothing of it is left, as far as the daemon can be asked."""
-        container.streams.close()
-        await self._remove(container.id)
+        """Kill it and remove it; returns when nothing of it is left, or the daemon does not do it in time."""
+        await asyncio.wait({self.dismiss(container)}, timeout=DESTROY_SECONDS)
 
-    def dismiss(self, container: Container) -> None:
+    def dismiss(self, container: Container) -> asyncio.Task[None]:
         """The same, while nobody waits."""
         container.streams.close()
-        self._later(self._remove(container.id))
+        return self._later(self._remove(container.name))
+
+    async def _keep(self) -> None:
+        """The only one that tries anything while there is trouble, and looks now and then whether there is."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._look()
+            except (DaemonError, SandboxUnavailable) as error:
+                self._tell(str(error))
+                self._refuse_all()
+                self._tried.set()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                continue
+            pause = FIRST_PAUSE_SECONDS
+            self._tell(None)
+            self._tried.set()
+            self._fill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                    await self._doubt.wait()
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+
+    async def _look(self) -> None:
+        """DaemonError or SandboxUnavailable unless all is well; where that was in doubt, a new container proves it."""
+        doubtful = self.trouble is not None or self._doubt.is_set()
+        self._doubt.clear()
+        try:
+            await self._sweep()
+        except DaemonError:
+            self._drop_parked()  # they can be reached through the daemon alone
+            raise
+        options = {**await self._ask_options(), "labels": {LABEL: self._instance}}
+        if doubtful:
+            # Not cancelled with the keeper: a creation that was cut off would leave its container behind.
+            await asyncio.shield(self._later(self._park_new(self._name(), options)))
+        self._options = options
+
+    async def _sweep(self) -> None:
+        """Remove what carries the label and is unknown: of a crashed host, of failed removals, of late creations."""
+        for name in await self._daemon.labelled(self._instance):
+            if name not in self._known:
+                self._known.add(name)
+                self._later(self._remove(name))
 
     def _fill(self) -> None:
-        self._retry = None
-        wanted = self._size + len(self._waiting) - len(self._parked) - self._starting
-        for _ in range(wanted if self._open else 0):
+        while (
+            self._options is not None
+            and self._starting < STARTS_AT_ONCE
+            and len(self._parked) + self._starting < self._size + len(self._waiting)
+            and len(self._known) < self._size * TIMES_POOL
+        ):
             self._starting += 1
-            self._later(self._add())
+            self._later(self._add(self._name(), self._options))
 
-    async def _add(self) -> None:
+    async def _add(self, name: str, options: Mapping[str, Any]) -> None:
         try:
-            container = await self._new()
-        except (DaemonError, SandboxUnavailable) as error:
-            self._fail(str(error))
-            return
+            await self._park_new(name, options)
+        except (DaemonError, SandboxUnavailable):
+            self._question()
         finally:
             self._starting -= 1
-        if not self._open:
-            await self.destroy(container)
-            return
-        self.trouble = None
-        self._pause = FIRST_PAUSE_SECONDS
-        self._offer(container)
-        for forgotten in list(self._undone):
-            await self._remove(forgotten)
+            self._fill()
 
-    async def _new(self) -> Container:
+    async def _park_new(self, name: str, options: Mapping[str, Any]) -> None:
+        self._park(await self._new(name, options))
+
+    def _name(self) -> str:
+        """Of a new container; known from now on, whatever the daemon makes of it and when."""
+        name = f"agenthost-{self._instance[:12]}-{token_hex(6)}"
+        self._known.add(name)
+        return name
+
+    async def _new(self, name: str, options: Mapping[str, Any]) -> Container:
         """A container that waits for its job. What goes wrong on the way leaves none behind."""
-        identity = await self._daemon.create(self._options)
+        streams = None
         try:
-            streams = await self._daemon.start(identity)
+            await self._daemon.create(name, options)
+            streams = await self._daemon.start(name)
             async with asyncio.timeout(PARK_SECONDS):
                 layers = await asyncio.shield(streams.parked)
             if layers is None:
                 raise SandboxUnavailable("a container ended before it was ready")
             self._examine(layers)
         except BaseException as error:
-            await self._remove(identity)
+            if streams is not None:
+                streams.close()
+            self._later(self._remove(name))
             if isinstance(error, TimeoutError):
                 raise SandboxUnavailable(f"a container was not ready within {PARK_SECONDS:.0f} s") from None
             raise
-        return Container(identity, streams)
+        return Container(name, streams)
 
-    def _offer(self, container: Container) -> None:
+    def _park(self, container: Container) -> None:
         """To whoever waits longest, or to the parked ones. One that dies while it is parked is replaced."""
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
                 waiting.set_result(container)
                 return
+        if self.trouble == "stopped":
+            self.dismiss(container)
+            return
         self._parked.append(container)
         container.streams.closed.add_done_callback(lambda _: self._lost(container))
+
+    def _withdraw(self, waiting: asyncio.Future[Container]) -> None:
+        """Of somebody who waits no more; a container that was handed over meanwhile goes to the next."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        if waiting.done() and not waiting.exception():
+            self._park(waiting.result())
+        waiting.cancel()
 
     def _lost(self, container: Container) -> None:
         if container in self._parked:
             self._parked.remove(container)
             self.dismiss(container)
-            if self._retry is None:
-                self._fill()
+            self._question()
 
-    def _fail(self, reason: str) -> None:
-        """Whoever waits is told at once; the next try comes after a pause that grows."""
-        self.trouble = reason
-        self._refuse_all()
-        if self._open and self._retry is None:
-            self._retry = asyncio.get_running_loop().call_later(self._pause, self._fill)
-            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+    def _drop_parked(self) -> None:
+        while self._parked:
+            self.dismiss(self._parked.popleft())
+
+    def _question(self) -> None:
+        """Something failed that should not have: nothing is started until the keeper has looked."""
+        self._options = None
+        self._doubt.set()
 
     def _refuse_all(self) -> None:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
-                waiting.set_exception(SandboxUnavailable(f"there is no container to run in: {self.trouble}"))
+                waiting.set_exception(self._none())
 
-    async def _remove(self, identity: str) -> None:
-        """What cannot be removed now is tried again when the daemon is back."""
-        self._undone.add(identity)
+    def _none(self) -> SandboxUnavailable:
+        reason = self.trouble or f"none became free within {TAKE_SECONDS:.0f} s"
+        return SandboxUnavailable(f"there is no container to run in: {reason}")
+
+    def _tell(self, trouble: str | None) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._changed()
+
+    async def _remove(self, name: str) -> None:
+        """What cannot be removed now is swept up later."""
         with suppress(DaemonError):
-            await asyncio.shield(self._daemon.remove(identity))
-            self._undone.discard(identity)
+            async with self._removals:
+                await self._daemon.remove(name)
+        self._known.discard(name)
+        self._fill()
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _settle(self) -> None:
+        """Wait for what is under way, but not for a daemon that is stuck: the next start removes what it leaves."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

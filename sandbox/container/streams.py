@@ -15,6 +15,9 @@ STDOUT, STDERR = 1, 2
 UNREAD_BYTES = 4 * 1024 * 1024
 """Past this nothing more is read until somebody takes what is there."""
 
+PIECE_BYTES = 1024 * 1024
+"""A daemon's pieces are much shorter."""
+
 REPORT_BYTES = 64 * 1024
 
 _PIECE = struct.Struct("!BxxxI")
@@ -33,8 +36,12 @@ class Streams(asyncio.Protocol):
         self._unread = bytearray()
         self._said = bytearray()
         self._news = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     async def send(self, data: bytes) -> None:
+        """Waits while the guest does not take what it was sent before."""
+        await self._writable.wait()
         if self._transport is None or self.closed.done():
             raise GuestGone
         self._transport.write(data)
@@ -64,18 +71,26 @@ class Streams(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
-        for future in (self.parked, self.ended):
+        for future in (self.parked, self.ended, self.closed):
             if not future.done():
                 future.set_result(None)
-        if not self.closed.done():
-            self.closed.set_result(None)
         self._news.set()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
 
     def data_received(self, data: bytes) -> None:
         self._raw += data
         taken = 0
         while len(self._raw) - taken >= _PIECE.size:
             stream, size = _PIECE.unpack_from(self._raw, taken)
+            if size > PIECE_BYTES:
+                self.close()
+                return
             end = taken + _PIECE.size + size
             if len(self._raw) < end:
                 break
@@ -87,7 +102,7 @@ class Streams(asyncio.Protocol):
                 self._hear(piece)
         del self._raw[:taken]
         self._news.set()
-        if len(self._raw) + len(self._unread) > UNREAD_BYTES and self._transport is not None:
+        if len(self._unread) > UNREAD_BYTES and self._transport is not None:
             self._transport.pause_reading()
 
     def _hear(self, piece: bytes) -> None:
@@ -96,11 +111,11 @@ class Streams(asyncio.Protocol):
         *lines, rest = bytes(self._said).split(b"\n")
         self._said = bytearray(rest)
         try:
+            if len(rest) > REPORT_BYTES:
+                raise ValueError("the warden says too much")
             for line in lines:
                 self._take(json.loads(line))
-        except ValueError:
-            self.close()
-        if len(rest) > REPORT_BYTES:
+        except (ValueError, RecursionError):
             self.close()
 
     def _take(self, message: Any) -> None:
