@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sandbox.limits import Limits
 from service.limit_settings import LimitSettings
 from service.secret_keys import parse_secret_keys
-from service.supabase_settings import SupabaseSettings, http_url
+from service.supabase_settings import SupabaseSettings, http_url, is_plain_and_far
 
 
 class SettingsError(Exception):
@@ -207,6 +207,11 @@ class Settings(SupabaseSettings, LimitSettings):
         """Nothing is configured: the host brings its own Postgres, demo user and keys."""
         return self.database_url is None and self.supabase_url is None
 
+    @property
+    def over_rest(self) -> bool:
+        """Everything is kept in a project that is reached over REST: there is no connection to Postgres itself."""
+        return self.database_url is None and self.supabase_url is not None
+
     def sandbox_limits(self, engine: str = "restricted") -> Limits:
         """The limits of one run, as that engine takes them."""
         return Limits(
@@ -228,6 +233,8 @@ class Settings(SupabaseSettings, LimitSettings):
         for name in self.unknown_names:
             yield f"{name} is not a setting of agenthost and changes nothing."
         yield from self.warnings_of_tokens()
+        if self.over_rest and is_plain_and_far(str(self.supabase_url)):
+            yield "Tokens are sent on to SUPABASE_URL over plain http: whoever is on the way can use them."
         if self.sandbox_allow_weaker:
             yield "AGENTHOST_SANDBOX_ALLOW_WEAKER is set: agents may run with layers of the sandbox missing."
 

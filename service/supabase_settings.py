@@ -85,11 +85,13 @@ class SupabaseSettings(BaseModel):
 
     def warnings_of_tokens(self) -> Iterator[str]:
         """What an operator should know of how tokens are checked, a sentence each."""
+        if self.supabase_url is None and self.supabase_publishable_key is not None:
+            yield "SUPABASE_PUBLISHABLE_KEY changes nothing while SUPABASE_URL is not set."
         if self.supabase_jwt_secret is not None:
             if self.supabase_jwks_url is not None:
                 yield "SUPABASE_JWKS_URL changes nothing while SUPABASE_JWT_SECRET is set: tokens are HS256 alone."
             return
-        if self.jwks_url is not None and _is_plain_and_far(self.jwks_url):
+        if self.jwks_url is not None and is_plain_and_far(self.jwks_url):
             yield "Keys of tokens are fetched over plain http: whoever is on the way can become every user."
         if self.jwks_url is not None and self.token_issuer is None:
             yield "SUPABASE_JWT_ISSUER is not set: whatever issuer a token names, the keys of SUPABASE_JWKS_URL decide."
@@ -103,7 +105,8 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _is_plain_and_far(url: str) -> bool:
+def is_plain_and_far(url: str) -> bool:
+    """Whether others may read on the way to it."""
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
 

@@ -124,8 +124,11 @@ def _records(settings: Settings) -> Finding:
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:
-    over_rest = settings.database_url is None and settings.supabase_url is not None
-    place = "SUPABASE_URL is right and the project is up" if over_rest else "DATABASE_URL is right and Postgres is up"
+    place = (
+        "SUPABASE_URL is right and the project is up"
+        if settings.over_rest
+        else "DATABASE_URL is right and Postgres is up"
+    )
     async with AsyncExitStack() as stack:
         try:
             database = (await data_of(settings, stack)).database
@@ -138,9 +141,9 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         except DatabaseError as error:
             yield Finding("database", False, f"{error}.", f"See that {place}.")
         else:
-            who = "The project answers over REST" if over_rest else "Postgres answers"
+            who = "The project answers over REST" if settings.over_rest else "Postgres answers"
             yield Finding("database", status.ready, f"{who}: {status.detail}.", "Run `agenthost migrate`.")
-    if over_rest:
+    if settings.over_rest:
         says = "Over REST no dry run can use db, and a run ends before its caller's token does."
         yield Finding(
             "database", False, says, "DATABASE_URL, a connection to Postgres itself, does both.", needed=False

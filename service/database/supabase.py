@@ -28,6 +28,7 @@ from service.database.postgres import other_schema
 from service.database.supabase_wire import WAIT_SECONDS, Refusal, Request, Wire
 
 ANSWER_BYTES: Final = 64 * 1024 * 1024
+ANSWER_SECONDS: Final = 6.0
 FEWEST_MOST_ROWS: Final = 100
 """The project's `max_rows` ends an answer without a word. It must not be lower: what has fewer rows was not ended."""
 _CONSTRAINT: Final = re.compile(r'constraint "([^"]{1,200})"')
@@ -38,7 +39,13 @@ class SupabaseDatabase:
 
     def __init__(self, url: str, key: str, *, pool_size: int = 20, wait_seconds: float = WAIT_SECONDS) -> None:
         self._wire = Wire(
-            url, key, schema="agenthost", answer_bytes=ANSWER_BYTES, pool_size=pool_size, wait_seconds=wait_seconds
+            url,
+            key,
+            schema="agenthost",
+            answer_bytes=ANSWER_BYTES,
+            answer_seconds=ANSWER_SECONDS,
+            pool_size=pool_size,
+            wait_seconds=wait_seconds,
         )
 
     async def start(self) -> None:

@@ -25,6 +25,8 @@ from service.turns import NoTurn, Turns
 
 Build = Callable[[], Request]
 
+ANSWER_SECONDS: Final = 10.0
+"""Longer than the 8 s after which a project itself ends a statement, and says so."""
 GUEST: Final = {"agenthost-guest": "on"}
 _CONSTRAINT: Final = re.compile(r'constraint "([^"]{1,200})"')
 _NULL: Final = re.compile(r'column "([^"]{1,200})" of relation "([^"]{1,200})"')
@@ -46,6 +48,7 @@ class SupabaseTables:
             key,
             schema="public",
             answer_bytes=ANSWER_BYTES,
+            answer_seconds=ANSWER_SECONDS,
             pool_size=pool_size,
             wait_seconds=wait_seconds,
             headers=GUEST,

@@ -19,13 +19,12 @@ from service.database.json_text import decode
 
 Request = RequestConfig[httpx.AsyncClient]
 
-ANSWER_SECONDS: Final = 10.0
-"""Longer than the 8 s after which Supabase itself ends a statement."""
 WAIT_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 0.2
 URL_BYTES: Final = 8000
 """What a gateway takes as one line."""
-_PASSING: Final = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 527})
+_UNREACHED: Final = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 527})
+_GOING_AWAY: Final = ("57P01", "57P02", "57P03", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
 _CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST[0-9X]{1,3}")
 
 
@@ -43,13 +42,15 @@ class Refusal(Exception):
         self.details = details
 
     @property
+    def unreached(self) -> bool:
+        """Nobody in front of Postgres could ask it, or it was just going away."""
+        return self.code in _GOING_AWAY if self.code else self.status in _UNREACHED
+
+    @property
     def passing(self) -> bool:
-        """It may work later: nobody reached Postgres, or Postgres gave up."""
-        if self.code.startswith("PGRST"):
-            return self.code[5:] in ("000", "001", "002", "003")
-        if self.code:
-            return self.code[:2] in ("08", "40", "53", "55", "57", "58")
-        return self.status in _PASSING or self.status == HTTPStatus.TOO_MANY_REQUESTS
+        """It may work later."""
+        busy = self.code[:2] in ("08", "40", "53", "55", "57", "58") or self.status == HTTPStatus.TOO_MANY_REQUESTS
+        return self.unreached or busy
 
     @property
     def of_the_token(self) -> bool:
@@ -72,6 +73,7 @@ class Wire:
         *,
         schema: str,
         answer_bytes: int,
+        answer_seconds: float,
         pool_size: int = 20,
         wait_seconds: float = WAIT_SECONDS,
         headers: Mapping[str, str] | None = None,
@@ -81,8 +83,10 @@ class Wire:
         self._schema = schema
         self._answer_bytes = answer_bytes
         self._headers = {"Accept-Encoding": "identity", **(headers or {})}
-        self._timeout = httpx.Timeout(ANSWER_SECONDS, connect=5.0, pool=wait_seconds)
-        self._limits = httpx.Limits(max_connections=pool_size, max_keepalive_connections=pool_size, keepalive_expiry=30)
+        self._answer_seconds = answer_seconds
+        self._timeout = httpx.Timeout(answer_seconds, connect=min(answer_seconds, 5.0), pool=wait_seconds)
+        # Given up before any server does, so that no change is sent on a connection that has just been closed.
+        self._limits = httpx.Limits(max_connections=pool_size, max_keepalive_connections=pool_size, keepalive_expiry=15)
         self._http: httpx.AsyncClient | None = None
         self._client: AsyncPostgrestClient | None = None
 
@@ -128,11 +132,16 @@ class Wire:
             request.headers["Authorization"] = f"Bearer {caller.token}"
         _add_preference(request.headers, "timezone=UTC")
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 try:
                     return await self._once(request)
-                except (DatabaseUnavailable, Refusal) as failed:
-                    if not reads or isinstance(failed, TooLong) or (isinstance(failed, Refusal) and not failed.passing):
+                except Refusal as refusal:
+                    if not (reads and refusal.unreached):
+                        raise
+                except TooLong:
+                    raise
+                except DatabaseUnavailable:
+                    if not reads:
                         raise
                 await asyncio.sleep(RETRY_SECONDS)
                 return await self._once(request)

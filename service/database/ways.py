@@ -35,14 +35,14 @@ class Data:
 async def data_of(settings: Settings, stack: AsyncExitStack) -> Data:
     """Where everything is kept, not started: Postgres wherever there is a connection to it, since it is faster than a
     project's REST interface and can roll back what a dry run did."""
-    if settings.database_url is None and settings.supabase_url is not None:
-        return _project_of(settings, settings.supabase_url)
+    if settings.over_rest:
+        return _project_of(settings)
     dsn = await _serving_dsn(settings, stack)
     rows = settings.limit_db_rows
     return Data(PostgresDatabase(dsn), PostgresTables(dsn, most_rows=rows), PostgresRehearsals(dsn, most_rows=rows))
 
 
-def _project_of(settings: Settings, url: str) -> Data:
+def _project_of(settings: Settings) -> Data:
     # Half a second to import, which only this way in has to wait for.
     from service.database.supabase import SupabaseDatabase
     from service.database.supabase_tables import SupabaseTables
@@ -53,7 +53,7 @@ def _project_of(settings: Settings, url: str) -> Data:
             "project's publishable key, or DATABASE_URL to its Postgres with the login agenthost_api, which `agenthost "
             "migrate` makes"
         )
-    key = settings.supabase_publishable_key.get_secret_value()
+    url, key = str(settings.supabase_url), settings.supabase_publishable_key.get_secret_value()
     return Data(SupabaseDatabase(url, key), SupabaseTables(url, key, most_rows=settings.limit_db_rows))
 
 

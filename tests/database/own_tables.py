@@ -38,11 +38,17 @@ create table public.journal (
   said text
 );
 create table public."Capitals" (id int);
+-- Columns that are words of a request over REST, or of SQL.
+create table public.words (
+  "select" text, "order" text, "limit" text, "or" text, "and" text, "columns" text, "not" text, "offset" text,
+  user_id uuid not null default auth.uid()
+);
+grant select, insert, update, delete on public.words to authenticated;
 create table public.closed (id int, user_id uuid default auth.uid());
 grant select, insert, update, delete on public.leads, public.notes, public.journal, public."Capitals" to authenticated;
 
 do $$ declare t text; begin
-  foreach t in array array['leads', 'notes', 'journal'] loop
+  foreach t in array array['leads', 'notes', 'journal', 'words'] loop
     execute format('alter table public.%I enable row level security', t);
     execute format('create policy own on public.%I for all to authenticated
       using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id)', t);

@@ -202,6 +202,7 @@ def refusal(status: int, code: str, message: str = "") -> bytes:
         (answer(414, b""), Invalid),
         (refusal(503, "PGRST002"), DatabaseUnavailable),
         (refusal(500, "57014"), DatabaseUnavailable),
+        (refusal(409, "40P01"), DatabaseUnavailable),
         (answer(429, b""), DatabaseUnavailable),
         (refusal(500, "XX000"), DatabaseError),
     ],
@@ -260,3 +261,19 @@ async def test_an_answer_that_the_project_cut_short_is_read_to_its_end(
     server.say(page, page, answer(200, b'[{"id": 2}]'))
     assert len(await database.select(ada, "agents", order="id")) == 201
     assert [head.partition("offset=")[2][:3] for head in server.heads] == ["", "100", "200"]
+
+
+async def test_rows_that_the_project_cut_short_are_never_half_the_truth(server: Scripted, ada: Caller) -> None:
+    tables = SupabaseTables(f"http://127.0.0.1:{server.port}", KEY, most_rows=1000)
+    await tables.start()
+    page = answer(200, b"[" + b",".join([b'{"id": 1}'] * 100) + b"]")
+    server.say(page, answer(200, b'[{"id": 2}]'))
+    with pytest.raises(Refused, match="more than 100 rows"):
+        await tables.of(ada).select("leads")
+    server.say(page, answer(200, b"[]"))
+    assert len(await tables.of(ada).select("leads")) == 100
+    server.say(page, answer(200, b'[{"id": 2}]'))
+    with pytest.raises(Refused, match="more than 100 rows"):
+        await tables.of(ada).delete("leads", where={"id": 1})
+    assert [head.split()[0] for head in server.heads] == ["GET", "GET"]
+    await tables.stop()

@@ -288,6 +288,19 @@ async def test_a_refusal_says_what_is_wrong_and_nothing_of_the_server(
     assert await names(of(ada)) == ["a"]
 
 
+async def test_a_column_is_never_taken_for_an_instruction(of: Of, ada: Caller) -> None:
+    words = ["select", "order", "limit", "or", "and", "columns", "not", "offset"]
+    for value in ("eq.0", "(id.gt.0)", "0"):
+        await of(ada).insert("words", [dict.fromkeys(words, value)])
+    for word in words:
+        [row] = await of(ada).select("words", columns=[word], where={word: "0"}, order=f"{word} desc", limit=3)
+        assert row == {word: "0"}
+        assert len(await of(ada).update("words", {word: "1"}, where={word: "(id.gt.0)"})) == 1
+        assert len(await of(ada).select("words", where={word: {"in": ["1", "eq.0"]}})) == 2
+    assert len(await of(ada).delete("words", where={"or": "eq.0"})) == 1
+    assert len(await of(ada).select("words")) == 2
+
+
 async def test_more_rows_than_one_call_may_answer_are_an_error_and_never_half_the_truth(of: Of, ada: Caller) -> None:
     for _ in range(2):
         await of(ada).insert("leads", [{"name": "a"}] * MOST_ROWS)

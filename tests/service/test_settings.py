@@ -151,6 +151,9 @@ def test_what_weakens_the_check_of_tokens_or_changes_nothing_is_a_warning() -> N
         return " ".join(Settings.model_validate(environment).warnings())
 
     assert "plain http" in warned(SUPABASE_URL="http://kong:8000")
+    assert "sent on" in warned(SUPABASE_URL="http://kong:8000")
+    assert "sent on" not in warned(SUPABASE_URL="http://kong:8000", DATABASE_URL="postgresql://x")
+    assert "SUPABASE_PUBLISHABLE_KEY changes nothing" in warned(SUPABASE_PUBLISHABLE_KEY="sb_publishable_x")
     assert warned(SUPABASE_URL="http://127.0.0.1:54321") == warned(SUPABASE_URL="https://x.supabase.co") == ""
     both = {"SUPABASE_JWT_SECRET": "s" * 32, "SUPABASE_JWKS_URL": "https://x.example/keys"}
     assert "SUPABASE_JWKS_URL changes nothing" in warned(**both)
