@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
@@ -34,12 +35,11 @@ class Refusal(Exception):
     `message` is the server's, and may hold SQL and values.
     """
 
-    def __init__(self, status: int, code: str = "", message: str = "", details: str = "") -> None:
+    def __init__(self, status: int, code: str = "", message: str = "") -> None:
         super().__init__(f"HTTP {status} {code}".strip())
         self.status = status
         self.code = code
         self.message = message
-        self.details = details
 
     @property
     def unreached(self) -> bool:
@@ -98,6 +98,8 @@ class Wire:
             timeout=self._timeout,
             follow_redirects=False,
         )
+        # A cookie would come back with the requests of others: what one caller's answer sets is kept by nobody.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         options = AsyncClientOptions(
             schema=self._schema,
             httpx_client=self._http,
@@ -231,8 +233,5 @@ def _refusal(status: int, text: str) -> Refusal:
     except (ValueError, Invalid):
         return Refusal(status)
     found = document if isinstance(document, dict) else {}
-    code, message, details = (value if isinstance(value := found.get(name), str) else "" for name in _MEMBERS)
-    return Refusal(status, code, message, details) if _CODE.fullmatch(code) else Refusal(status)
-
-
-_MEMBERS: Final = ("code", "message", "details")
+    code, message = (value if isinstance(value := found.get(name), str) else "" for name in ("code", "message"))
+    return Refusal(status, code, message) if _CODE.fullmatch(code) else Refusal(status)

@@ -105,6 +105,15 @@ async def test_the_key_goes_as_apikey_and_the_token_as_the_callers(
     assert "timezone=UTC" in head
 
 
+async def test_what_one_answer_sets_is_not_sent_with_the_next(server: Scripted, database: SupabaseDatabase) -> None:
+    """Functions of a project may set headers of the answer, and read those of a request."""
+    server.say(answer(200, b"[]", "Set-Cookie: who=ada; Path=/"))
+    await database.select(someone(), "agents")
+    await database.select(someone(), "agents")
+    assert len(set(server.tokens())) == 2
+    assert not any("cookie" in head.lower() for head in server.heads)
+
+
 @pytest.mark.parametrize("status", [502, 503, 504, 520])
 async def test_a_read_is_tried_again_with_the_same_token_and_a_change_is_not(
     server: Scripted, database: SupabaseDatabase, ada: Caller, status: int
