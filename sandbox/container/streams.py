@@ -7,7 +7,7 @@ guest, which has no stderr, cannot speak as the warden.
 import asyncio
 import json
 import struct
-from typing import Any
+from typing import Any, cast
 
 from sandbox.conversation import GuestGone
 
@@ -67,8 +67,7 @@ class Streams(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # those of uvloop are no subclass
 
     def connection_lost(self, error: Exception | None) -> None:
         for future in (self.parked, self.ended, self.closed):
