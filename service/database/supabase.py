@@ -25,6 +25,7 @@ from service.database.gateway import (
 from service.database.json_text import decode
 from service.database.migrations import newest_migration
 from service.database.postgres import other_schema
+from service.database.statements import SCHEMA
 from service.database.supabase_wire import WAIT_SECONDS, Refusal, Request, Wire
 
 ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -41,7 +42,7 @@ class SupabaseDatabase:
         self._wire = Wire(
             url,
             key,
-            schema="agenthost",
+            schema=SCHEMA,
             answer_bytes=ANSWER_BYTES,
             answer_seconds=ANSWER_SECONDS,
             pool_size=pool_size,
@@ -124,13 +125,19 @@ def _read(text: str) -> Any:
         raise DatabaseUnavailable("the project answered something that is no JSON") from None
 
 
-async def require_fit(wire: Wire, *, or_newer: bool = False) -> None:
-    """Ask the project, as nobody, which migration it is at. Raises DatabaseUnfit or DatabaseUnavailable."""
+async def asked(wire: Wire, function: str) -> Any:
+    """What a function of agenthost's answers nobody. Raises DatabaseUnfit or DatabaseUnavailable."""
+    request = requests.call(wire, function, {})
+    request.headers["Content-Profile"] = SCHEMA
     try:
-        answer = await wire.send(requests.call(wire, "schema_version", {}), None, reads=True)
+        return _read(await wire.send(request, None, reads=True))
     except Refusal as refusal:
         raise _unfit(refusal) from refusal
-    version = _read(answer)
+
+
+async def require_fit(wire: Wire, *, or_newer: bool = False) -> None:
+    """Raises DatabaseUnfit for a project at another migration, and what `asked` raises."""
+    version = await asked(wire, "schema_version")
     version = version if isinstance(version, str) else None
     if version != newest_migration() and not (or_newer and version is not None and version > newest_migration()):
         raise DatabaseUnfit(other_schema(version))

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from service.auth import Caller
 from service.database import supabase_requests as requests
-from service.database.gateway import DatabaseUnavailable, Invalid, Order, Row, Where
+from service.database.gateway import DatabaseUnavailable, DatabaseUnfit, Invalid, Order, Row, Where
 from service.database.json_text import decode, encode
 from service.database.refusals import Complaint, told, too_many_bytes, too_many_rows
 from service.database.statements import Bounds
-from service.database.supabase import FEWEST_MOST_ROWS
+from service.database.supabase import FEWEST_MOST_ROWS, asked
 from service.database.supabase_wire import WAIT_SECONDS, Refusal, Request, TooLong, Wire
 from service.database.tables import ANSWER_BYTES, PLACES_OF_A_USER
 from service.database.user_tables import Refused, UserTables
@@ -55,7 +55,13 @@ class SupabaseTables:
         )
 
     async def start(self) -> None:
+        """Raises DatabaseUnfit where the header that shuts agents out does not arrive."""
         await self._wire.start()
+        if await asked(self._wire, "is_guest") is not True:
+            raise DatabaseUnfit(
+                "a gateway in front of the project keeps back the header agenthost-guest, without which agents could "
+                "reach agenthost's own tables: let it pass, or set DATABASE_URL"
+            )
 
     async def stop(self) -> None:
         await self._wire.stop()

@@ -1,5 +1,5 @@
--- What the REST interface needs: nobody may ask which migration this is, and a bound that was passed names itself in its
--- message, since of a constraint that is all that REST tells.
+-- What the REST interface needs: nobody may ask which migration this is and whether a header arrived, and a bound that was
+-- passed names itself in its message, since of a constraint that is all that REST tells.
 
 grant usage on schema agenthost to anon;
 
@@ -13,3 +13,9 @@ begin
   end if;
   return null;
 end $$;
+
+-- Does this request count as an agent's? A gateway that kept its header back would open agenthost's tables to it.
+create function agenthost.is_guest() returns boolean
+language sql stable set search_path = '' as $$
+  select nullif(current_setting('request.headers', true), '')::json ->> 'agenthost-guest' is not null
+$$;

@@ -15,5 +15,5 @@ grant execute on function
   agenthost_private.fits(jsonb, int), agenthost_private.fits(json, int)
 to authenticated;
 
--- The host asks which migration a project is at before anybody has come: over REST, that is the role `anon`.
-grant execute on function agenthost.schema_version to anon;
+-- What the host asks a project before anybody has come: over REST, that is the role `anon`.
+grant execute on function agenthost.schema_version, agenthost.is_guest to anon;

@@ -65,6 +65,7 @@ def answer(status: int, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+GUEST: Final = answer(200, b"true")
 FIT: Final = answer(200, f'"{newest_migration()}"'.encode())
 
 
@@ -186,6 +187,7 @@ async def test_nonsense_is_an_error_of_the_database_and_never_rows(
 
 async def test_more_bytes_than_are_read_are_an_error(server: Scripted, ada: Caller) -> None:
     tables = SupabaseTables(f"http://127.0.0.1:{server.port}", KEY, most_rows=10)
+    server.say(GUEST)
     await tables.start()
     server.say(answer(200, b'["' + b"x" * 5_000_000 + b'"]'))
     with pytest.raises(Refused, match="bytes as JSON"):
@@ -274,6 +276,7 @@ async def test_an_answer_that_the_project_cut_short_is_read_to_its_end(
 
 async def test_rows_that_the_project_cut_short_are_never_half_the_truth(server: Scripted, ada: Caller) -> None:
     tables = SupabaseTables(f"http://127.0.0.1:{server.port}", KEY, most_rows=1000)
+    server.say(GUEST)
     await tables.start()
     page = answer(200, b"[" + b",".join([b'{"id": 1}'] * 100) + b"]")
     server.say(page, answer(200, b'[{"id": 2}]'))
@@ -285,4 +288,17 @@ async def test_rows_that_the_project_cut_short_are_never_half_the_truth(server: 
     with pytest.raises(Refused, match="more than 100 rows"):
         await tables.of(ada).delete("leads", where={"id": 1})
     assert [head.split()[0] for head in server.heads] == ["GET", "GET"]
+    await tables.stop()
+
+
+@pytest.mark.parametrize("said", [answer(200, b"false"), answer(200, b"null"), answer(404, b"<html>")])
+async def test_where_the_header_of_agents_does_not_arrive_their_tables_do_not_start(
+    server: Scripted, said: bytes
+) -> None:
+    tables = SupabaseTables(f"http://127.0.0.1:{server.port}", KEY, most_rows=10)
+    server.say(said)
+    with pytest.raises(DatabaseUnfit):
+        await tables.start()
+    [head] = server.heads
+    assert "agenthost-guest: on" in head.lower()
     await tables.stop()

@@ -73,7 +73,7 @@ RULES = {
         select relname from pg_class c where relnamespace = 'agenthost_private'::regnamespace and relkind = 'r'
         and ((select count(*) from pg_policy where polrelid = c.oid and polpermissive) <> 1
           or exists (select from aclexplode(relacl) where grantee <> relowner))""",
-    "nothing is granted to everybody, to anon or to service_role, but to ask which migration this is": f"""
+    "nothing is granted to everybody, to anon or to service_role, but what a host asks before anybody comes": f"""
         select object || ' to ' || grantee::regrole from (
           select relname::text as object, (aclexplode(relacl)).grantee from pg_class where relnamespace in {OURS}
           union all select proname, (aclexplode(coalesce(proacl, acldefault('f', proowner)))).grantee from pg_proc
@@ -82,7 +82,7 @@ RULES = {
             join pg_class on pg_class.oid = attrelid where relnamespace in {OURS}
           union all select nspname, (aclexplode(nspacl)).grantee from pg_namespace where oid in {OURS}
         ) as grants where grantee in (0, 'anon'::regrole, 'service_role'::regrole)
-        and not (grantee = 'anon'::regrole and object in ('agenthost', 'schema_version'))""",
+        and not (grantee = 'anon'::regrole and object in ('agenthost', 'schema_version', 'is_guest'))""",
     "no grant can be passed on, and none truncates, references or triggers": f"""
         select relname || ' ' || privilege_type from pg_class, aclexplode(relacl) where relnamespace in {OURS}
         and grantee = 'authenticated'::regrole

@@ -115,8 +115,8 @@ grant execute on function
   agenthost_private.fits(jsonb, int), agenthost_private.fits(json, int)
 to authenticated;
 
--- The host asks which migration a project is at before anybody has come: over REST, that is the role `anon`.
-grant execute on function agenthost.schema_version to anon;
+-- What the host asks a project before anybody has come: over REST, that is the role `anon`.
+grant execute on function agenthost.schema_version, agenthost.is_guest to anon;
 
 -- private.sql
 -- Tables that no user may see: no grant to anybody, and a policy for their owner alone, who runs the definer functions.
@@ -229,4 +229,4 @@ create policy user_secrets_delete on agenthost.user_secrets for delete to authen
 
 -- What a host asks before it serves: the migration that the database is at.
 create or replace function agenthost.schema_version() returns text
-language sql stable set search_path = '' as $$ select '20261121220437_policies' $$;
+language sql stable set search_path = '' as $$ select '20261121224612_policies' $$;
