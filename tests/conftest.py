@@ -6,11 +6,13 @@ from collections.abc import Generator
 import pytest
 
 from tests.peers.aimock import aimock as aimock
+from tests.peers.pgbouncer import pooled_database as pooled_database
 from tests.peers.pgbouncer import pooled_server as pooled_server
 from tests.peers.supabase import project as project
 from tests.postgres import DEBIAN, EMBEDDED
 from tests.postgres import cloned as cloned
 from tests.postgres import database as database
+from tests.postgres import debian_database as debian_database
 from tests.postgres import debian_server as debian_server
 from tests.postgres import embedded_server as embedded_server
 from tests.postgres import postgres as postgres

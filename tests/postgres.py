@@ -158,6 +158,14 @@ async def debian_server() -> AsyncIterator[Server]:
         yield await _migrated(connections, data_dir)
 
 
+@pytest.fixture(scope="session")
+async def debian_database(debian_server: Server) -> AsyncIterator[Addresses]:
+    """One for all tests of a process."""
+    addresses = await debian_server.clone()
+    yield addresses
+    await debian_server.drop(addresses)
+
+
 async def _migrated(connections: Connections, data_dir: Path) -> Server:
     await migrate(connections.owner_dsn, serving_password=connections.serving_password)
     return Server(Addresses(connections.owner_dsn, connections.serving_dsn), data_dir)

@@ -9,39 +9,35 @@ import pytest
 
 from service.database.postgres import PostgresDatabase
 from service.database.supabase import SupabaseDatabase
+from tests.peers.pgbouncer import Pooled
 from tests.peers.supabase import Project
-from tests.postgres import DEBIAN, EMBEDDED, Addresses, Server
-
-_FIXTURES = {EMBEDDED: "embedded_server", DEBIAN: "debian_server", "pooled": "pooled_server", "supabase": "project"}
+from tests.postgres import DEBIAN, EMBEDDED, Addresses
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A migrated database, a clone or that of the project, and how the host reaches it."""
+    """A migrated database, and how the host reaches it: through a project, a pooler, or as it is."""
 
     addresses: Addresses
     project: Project | None = None
+    pooled_dsn: str | None = None
 
     def database(self, **options: Any) -> PostgresDatabase | SupabaseDatabase:
         if self.project is None:
-            return PostgresDatabase(self.addresses.serving_dsn, **options)
+            return PostgresDatabase(self.pooled_dsn or self.addresses.serving_dsn, **options)
         return SupabaseDatabase(self.project.url, self.project.publishable_key, **options)
 
 
-@pytest.fixture(params=list(_FIXTURES))
-def reached(request: pytest.FixtureRequest) -> Server | Project:
-    found: Server | Project = request.getfixturevalue(_FIXTURES[request.param])
-    return found
-
-
-@pytest.fixture
-async def way(reached: Server | Project) -> AsyncIterator[Way]:
-    if isinstance(reached, Project):
-        yield Way(reached.addresses, reached)
-        return
-    addresses = await reached.clone()
-    yield Way(addresses)
-    await reached.drop(addresses)
+@pytest.fixture(params=[EMBEDDED, DEBIAN, "pooled", "supabase"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """On the first a test has a database of its own, on the others it shares one, and comes with users of its own."""
+    if request.param == "supabase":
+        project: Project = request.getfixturevalue("project")
+        return Way(project.addresses, project)
+    if request.param == "pooled":
+        pooled: Pooled = request.getfixturevalue("pooled_database")
+        return Way(pooled.direct, pooled_dsn=pooled.through.serving_dsn)
+    return Way(request.getfixturevalue("cloned" if request.param == EMBEDDED else "debian_database"))
 
 
 @pytest.fixture

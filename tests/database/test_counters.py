@@ -10,7 +10,6 @@ from service.database.gateway import Database, Forbidden, Invalid
 from tests.postgres import someone
 from tests.ways import Way
 from tests.ways import database as database
-from tests.ways import reached as reached
 from tests.ways import way as way
 
 

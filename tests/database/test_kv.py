@@ -12,7 +12,6 @@ from tests.database.runs import STANDARD
 from tests.postgres import someone
 from tests.ways import Way
 from tests.ways import database as database
-from tests.ways import reached as reached
 from tests.ways import way as way
 
 

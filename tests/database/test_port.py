@@ -15,7 +15,6 @@ from service.database.gateway import Conflict, Database, DatabaseUnavailable, Da
 from service.database.migrations import newest_migration
 from tests.postgres import someone
 from tests.ways import Way
-from tests.ways import reached as reached
 from tests.ways import way as way
 
 

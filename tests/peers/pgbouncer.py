@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -94,3 +95,19 @@ def _furnish(directory: Path, data_dir: Path, addresses: Addresses) -> dict[str,
 async def pooled_server(embedded_server: Server) -> AsyncIterator[Server]:
     async with pooling(embedded_server) as server:
         yield server
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """One database, with the pooler and without."""
+
+    through: Addresses
+    direct: Addresses
+
+
+@pytest.fixture(scope="session")
+async def pooled_database(pooled_server: Server) -> AsyncIterator[Pooled]:
+    through = await pooled_server.clone()
+    parts, place = urlsplit(through.serving_dsn), urlsplit(through.owner_dsn).query
+    yield Pooled(through, Addresses(through.owner_dsn, urlunsplit(parts._replace(query=place))))
+    await pooled_server.drop(through)

@@ -179,8 +179,8 @@ async def _gateway(config: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def project(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Project]:
-    addresses = await postgres.clone()
-    async with serving(postgres, addresses, tmp_path_factory.mktemp("project")) as running:
+async def project(embedded_server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Project]:
+    addresses = await embedded_server.clone()
+    async with serving(embedded_server, addresses, tmp_path_factory.mktemp("project")) as running:
         yield running
-    await postgres.drop(addresses)
+    await embedded_server.drop(addresses)

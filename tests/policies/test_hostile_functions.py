@@ -18,7 +18,6 @@ from tests.policies.tenants import EFFECT, everything, furnish
 from tests.postgres import Addresses, someone
 from tests.ways import Way
 from tests.ways import database as database
-from tests.ways import reached as reached
 from tests.ways import way as way
 
 Raw = psycopg.AsyncConnection[tuple[object, ...]]

@@ -13,7 +13,6 @@ from tests.policies.tenants import ANY_TEXT, CHANGE, VERBS, everything, fresh, f
 from tests.postgres import someone
 from tests.ways import Way
 from tests.ways import database as database
-from tests.ways import reached as reached
 from tests.ways import way as way
 
 
