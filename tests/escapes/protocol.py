@@ -3,22 +3,33 @@
 
 from tests.escapes.attack import CONTAINED, KILLED, RAISED, REFUSED, RETURNED, Attack, Ends, program
 
-SPEAK = """
-import os
+CHANNEL = "READ, WRITE = 0, 0\n"
+CHANNEL_IN_A_CONTAINER = """
+import gc
+READ, WRITE = next(
+    (each._descriptor, each._write_to) for each in gc.get_objects()
+    if type(each).__name__ == "Channel" and each._descriptor > 0
+)
+"""
+SPEAK = (
+    "import os\n"
+    + CHANNEL
+    + """
 def frame(payload):
     return len(payload).to_bytes(4, "big") + payload
 def put(data):
     while data:
-        data = data[os.write(0, data):]
+        data = data[os.write(WRITE, data):]
 def get():
-    size = int.from_bytes(os.read(0, 4), "big")
+    size = int.from_bytes(os.read(READ, 4), "big")
     data = b""
     while len(data) < size:
-        data += os.read(0, size - len(data))
+        data += os.read(READ, size - len(data))
     return data
 CALL = b'{"kind":"call","service":"%s","action":"%s","args":{"key":"x","n":1}}'
 DONE = b'{"kind":"done","output":"forged"}'
 """
+)
 
 VIOLATION: Ends = KILLED
 WALL: Ends = frozenset({"wall_time_exceeded"})

@@ -1,7 +1,8 @@
-"""Keeps the guest's hands off the warden, which has its user: the first process's limits, priority and processors.
+"""Keeps the guest's hands off the warden, which has its user, and off doors into the kernel that no agent needs.
 
-A seccomp filter on top of the engine's own: everything is allowed but these calls, and foreign entries (i386, x32).
-Whatever the kernel asks to be dumpable for (ptrace, memory, descriptors) the warden is out of reach of without it.
+A seccomp filter on top of the engine's own, whose strictness differs between versions: everything is allowed but what
+stands here, and foreign entries (i386, x32). What the kernel asks to be dumpable for (ptrace, memory, descriptors) the
+warden is out of reach of without it.
 """
 
 import ctypes
@@ -10,6 +11,8 @@ import struct
 from typing import NamedTuple
 
 WARDEN = 1
+FAMILIES = (1, 2, 10, 16)
+"""Of sockets: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Not AF_VSOCK, the hypervisor's, nor AF_ALG, with its way into the page cache (CVE-2026-31431)."""
 
 _ALLOW, _KILL_PROCESS, _ERRNO_EPERM = 0x7FFF0000, 0x80000000, 0x00050001
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -19,18 +22,37 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 
 class Calls(NamedTuple):
-    """Numbers of one architecture. `of_process` take a process as their first argument."""
+    """Numbers of one architecture."""
 
     audit_arch: int
+    refused: tuple[int, ...]
+    """io_uring_setup, io_uring_enter, io_uring_register, io_setup, userfaultfd, bpf, perf_event_open, keyctl, add_key,
+    request_key, and modify_ldt where there is one"""
     of_process: tuple[int, ...]
-    """prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr"""
+    """With a process as their first argument: prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity,
+    sched_setattr"""
     setpriority: int
     ioprio_set: int
+    socket: int
 
 
 CALLS = {
-    "x86_64": Calls(0xC000003E, (302, 142, 144, 203, 314), 141, 251),
-    "aarch64": Calls(0xC00000B7, (261, 118, 119, 122, 274), 140, 30),
+    "x86_64": Calls(
+        0xC000003E,
+        (425, 426, 427, 206, 323, 321, 298, 250, 248, 249, 154),
+        (302, 142, 144, 203, 314),
+        setpriority=141,
+        ioprio_set=251,
+        socket=41,
+    ),
+    "aarch64": Calls(
+        0xC00000B7,
+        (425, 426, 427, 0, 282, 280, 241, 219, 217, 218),
+        (261, 118, 119, 122, 274),
+        setpriority=140,
+        ioprio_set=30,
+        socket=198,
+    ),
 }
 
 
@@ -47,7 +69,7 @@ def guard_warden() -> None:
 
 
 def program(calls: Calls) -> list[tuple[int, int, int, int]]:
-    """What the kernel runs at each call. Each part that refuses loads the number anew for the next."""
+    """What the kernel runs at each call: the number is loaded, and each part that knows it returns."""
     found = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, calls.audit_arch),
@@ -56,6 +78,8 @@ def program(calls: Calls) -> list[tuple[int, int, int, int]]:
         (_AT_LEAST, 0, 1, _X32_BIT),
         (_RETURN, 0, 0, _KILL_PROCESS),
     ]
+    for number in calls.refused:
+        found += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO_EPERM)]
     for number in calls.of_process:
         found += [
             (_EQUAL, 0, 4, number),
@@ -74,6 +98,13 @@ def program(calls: Calls) -> list[tuple[int, int, int, int]]:
             (_RETURN, 0, 0, _ALLOW),
             (_RETURN, 0, 0, _ERRNO_EPERM),
         ]
+    found += [
+        (_EQUAL, 0, len(FAMILIES) + 3, calls.socket),
+        (_LOAD, 0, 0, _ARGUMENT_0),
+        *((_EQUAL, len(FAMILIES) - index, 0, family) for index, family in enumerate(FAMILIES)),
+        (_RETURN, 0, 0, _ERRNO_EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
     return [*found, (_RETURN, 0, 0, _ALLOW)]
 
 
