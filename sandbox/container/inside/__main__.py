@@ -9,12 +9,13 @@ child, speaks the wire of sandbox/wire.py on stdin and stdout, does one job, and
 import os
 
 from sandbox.container.inside.guest import live
-from sandbox.container.inside.layers import layers
+from sandbox.container.inside.layers import filtered, layers
 from sandbox.container.inside.warden import Warden, become_warden
 
 
 def main() -> None:
     os.environ.clear()
+    seccomp = filtered()
     become_warden()
     header_in, header_out = os.pipe()
     done_in, done_out = os.pipe()
@@ -25,7 +26,7 @@ def main() -> None:
         live(header_in, done_out)
     os.close(header_in)
     os.close(done_out)
-    Warden(guest=pid, header=header_out, done=done_in).watch(layers())
+    Warden(guest=pid, header=header_out, done=done_in).watch(layers(seccomp=seccomp))
 
 
 if __name__ == "__main__":

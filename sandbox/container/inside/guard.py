@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 WARDEN = 1
 FAMILIES = (1, 2, 10, 16)
-"""Of sockets: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Not AF_VSOCK, the hypervisor's, nor AF_ALG, with its way into the page cache (CVE-2026-31431)."""
+"""Of sockets: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Not AF_VSOCK, the hypervisor's, nor AF_ALG, with its way into
+the page cache (CVE-2026-31431)."""
 
 _ALLOW, _KILL_PROCESS, _ERRNO_EPERM = 0x7FFF0000, 0x80000000, 0x00050001
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
