@@ -44,7 +44,7 @@ _SQL = """\
 psql "$OWNER_URL" -q -v ON_ERROR_STOP=1 <<'END'
 {text}END
 for try in $(seq 100); do
-  curl -fs -o seen "$SUPABASE_URL/rest/v1/leads?limit=0" -H "apikey: $SUPABASE_PUBLISHABLE_KEY" \\
+  curl -fs -X OPTIONS "$SUPABASE_URL/rest/v1/leads" -H "apikey: $SUPABASE_PUBLISHABLE_KEY" \\
     -H "Authorization: Bearer $TOKEN" && break
   sleep 0.1
 done
@@ -118,7 +118,7 @@ async def test_every_block_runs_and_answers_what_is_shown(supabase_cli: Supabase
                 script = script.replace(placeholder, value)
             printed = await run(script, tmp_path, port)
     answered = dict(zip([piece for piece, _ in commands], printed, strict=True))
-    assert list(untrue(pieces, answered)) == []
+    assert "\n".join(untrue(pieces, answered)) == ""
 
 
 def untrue(pieces: Sequence[Block], answered: dict[Block, str]) -> list[str]:
@@ -127,7 +127,10 @@ def untrue(pieces: Sequence[Block], answered: dict[Block, str]) -> list[str]:
     for command, shown in pairwise(pieces):
         if shown.language == "json":
             real = json.loads(answered[command].strip().splitlines()[-1])
-            found += [f"line {shown.line}: {each}" for each in differences(json.loads(shown.text), real)]
+            wrong = list(differences(json.loads(shown.text), real))
+            found += [f"line {shown.line}: {each}" for each in wrong] + (
+                [f"It was {json.dumps(real)}"] if wrong else []
+            )
     return found
 
 
