@@ -28,6 +28,7 @@ LOOK_SECONDS = 5.0
 """For questions that a daemon answers at once, however busy it is."""
 
 BUILD_SILENCE_SECONDS = 300.0
+_UNIX = "unix://"
 _OLDEST_API = "1.40"
 _PROGRESS = ("Step ", "Pulling from ")
 
@@ -84,12 +85,14 @@ class Daemon:
                 timeout=BUILD_SILENCE_SECONDS,
                 use_config_proxy=False,
             )
-            for line in lines:
-                if "error" in line:
-                    raise DockerException(line["error"])
+            error = None
+            for line in lines:  # to the end, or the connection stays open
+                error = line.get("error", error)
                 text = str(line.get("stream", line.get("status", ""))).strip()
                 if text.startswith(_PROGRESS):
                     loop.call_soon_threadsafe(say, text)
+            if error is not None:
+                raise DockerException(error)
 
         await self._ask(build, seconds=None)
 
@@ -135,10 +138,14 @@ class Daemon:
 
         await self._ask(remove)
 
-    async def was_out_of_memory(self, container: str) -> bool:
-        """Whether the kernel ended it for want of memory."""
-        found = await self._ask(lambda client: client.inspect_container(container), seconds=LOOK_SECONDS)
-        return bool(found["State"]["OOMKilled"])
+    async def death_of(self, container: str) -> tuple[bool, int]:
+        """Of one that has ended: whether the kernel did it for want of memory, and its exit code."""
+
+        def look(client: docker.APIClient) -> tuple[bool, int]:
+            code = int(client.wait(container, timeout=LOOK_SECONDS)["StatusCode"])
+            return bool(client.inspect_container(container)["State"]["OOMKilled"]), code
+
+        return await self._ask(look, seconds=LOOK_SECONDS)
 
     async def labelled(self, instance: str) -> list[str]:
         """The names of all containers of one instance, running or not."""
@@ -174,6 +181,7 @@ class Daemon:
         """In a thread: a client that nobody uses, or a new one. One that failed is not used again."""
         client = None
         try:
+            self._require_socket(seconds or ANSWER_SECONDS)
             try:
                 client = self._idle.pop()
             except IndexError:
@@ -190,6 +198,13 @@ class Daemon:
             else:
                 client.close()
             answer.set_result(result)
+
+    def _require_socket(self, seconds: float) -> None:
+        """The SDK leaves a socket open that it could not connect: OSError before it tries."""
+        if self._address.startswith(_UNIX):
+            with socket.socket(socket.AF_UNIX) as trial:
+                trial.settimeout(seconds)
+                trial.connect(self._address.removeprefix(_UNIX))
 
     def _connected(self, seconds: float) -> docker.APIClient:
         """A client that speaks the daemon's own version of the API."""

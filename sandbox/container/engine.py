@@ -15,6 +15,7 @@ from typing import Any
 from sandbox.checks import Checks, opening_of
 from sandbox.container import image
 from sandbox.container.daemon import Daemon, DaemonError
+from sandbox.container.inside.layers import LAYERS
 from sandbox.container.instance import Instance
 from sandbox.container.pool import Container, Pool
 from sandbox.conversation import Conversation, Verdict
@@ -33,6 +34,10 @@ SCRATCH_BYTES = 32 * MIB
 PROCESSES = 128
 DESCRIPTORS = 256
 USER = "65532:65532"
+
+ENDED_FROM_OUTSIDE = frozenset({0, 137, 143})
+"""Exit codes of a container that was killed, and of a warden that the host has left. A guest that has more processes
+than gVisor can hold makes it exit with another."""
 
 OWN_KERNEL_LAYERS = frozenset({"seccomp", "memory", "processes"})
 """What a runtime with a kernel of its own (gVisor) does from outside, where it cannot be seen from inside."""
@@ -89,6 +94,7 @@ class ContainerEngine:
         self._tag = image.tag(self._context, settings.base_image)
         self._pool: Pool | None = None
         self._building: str | None = None
+        self._steps_told: set[str] = set()
         self._layers: Mapping[str, Any] = {}
         self._checks = Checks(limits, self._converse)
 
@@ -118,7 +124,7 @@ class ContainerEngine:
             ready=self._pool is not None and self._pool.ready,
             detail=self._building or self._trouble() or "ready",
             isolation=(*runtime, *(name for name, held in self._layers.items() if held is True)),
-            missing=tuple(self._missing(self._layers)),
+            missing=tuple(self._missing(self._layers)) if self._layers else (),
         )
 
     async def check(self, source: str) -> Checked:
@@ -171,12 +177,12 @@ class ContainerEngine:
             if late or not (conversation.silent and container.streams.silent):
                 conversation.verdict = Verdict("sandbox_violation", "the guest went on after its closing frame")
             return end or End()
-        if end is None and not await self._was_out_of_memory(container):
-            raise SandboxUnavailable("the container was lost during the run")
-        if end is None or end.out_of_memory:
-            conversation.verdict = Verdict(
-                "memory_exceeded", f"the run needed more than {conversation.limits.memory_bytes} bytes of memory"
-            )
+        if end is None:
+            conversation.verdict = await self._why_lost(container, conversation.limits)
+        elif end.out_of_memory:
+            conversation.verdict = out_of_memory(conversation.limits)
+        elif end.signal is Signals.SIGKILL and end.cpu_ms < conversation.limits.cpu_seconds * 1000:
+            conversation.verdict = Verdict("sandbox_violation", "the guest killed itself")
         return end or End()
 
     async def _require_daemon(self) -> None:
@@ -186,11 +192,17 @@ class ContainerEngine:
         except DaemonError as error:
             raise SandboxUnavailable(f"the container was lost during the run: {error}") from error
 
-    async def _was_out_of_memory(self, container: Container) -> bool:
+    async def _why_lost(self, container: Container, limits: Limits) -> Verdict:
+        """Of a container without a report. SandboxUnavailable when it is not the guest that ended it."""
         try:
-            return await self._daemon.was_out_of_memory(container.name)
-        except DaemonError:
-            return False
+            short_of_memory, code = await self._daemon.death_of(container.name)
+        except DaemonError as error:
+            raise SandboxUnavailable(f"the container was lost during the run: {error}") from error
+        if short_of_memory:
+            return out_of_memory(limits)
+        if code in ENDED_FROM_OUTSIDE:
+            raise SandboxUnavailable("the container was lost during the run")
+        return Verdict("sandbox_violation", "the guest brought its container down")
 
     def _trouble(self) -> str | None:
         return "not started" if self._pool is None else self._pool.trouble
@@ -203,14 +215,14 @@ class ContainerEngine:
         """The image of this very guest, built if the daemon has none."""
         if await self._daemon.has_image(self._tag):
             return
-        about = f"the image {self._tag} is being built on {self._settings.base_image}"
 
         def say(step: str) -> None:
-            self._building = f"{about}: {step}"
-            self._say("building", step)
+            self._building = f"the image {self._tag} is being built: {step}"
+            if step not in self._steps_told:  # which a build that fails again and again repeats
+                self._steps_told.add(step)
+                self._say("building", step)
 
-        self._building = about
-        self._say("building", about)
+        say(f"it stands on {self._settings.base_image}")
         try:
             arguments = {image.BASE_ARGUMENT: self._settings.base_image}
             await self._daemon.build(self._context, tag=self._tag, target=image.TARGET, arguments=arguments, say=say)
@@ -218,6 +230,8 @@ class ContainerEngine:
             raise DaemonError(f"the image of the containers cannot be built: {error}") from error
         finally:
             self._building = None
+        self._steps_told.clear()
+        self._say("building", "it is built")
 
     async def _options(self) -> Mapping[str, Any]:
         """What a container is made of, once there is an image."""
@@ -226,6 +240,7 @@ class ContainerEngine:
         return {
             "image": self._tag,
             "stdin_open": True,
+            "stop_signal": "SIGKILL",  # a daemon that ends need not wait for it
             "hostname": "agent",
             "network_disabled": True,  # with it, no network is even prepared: half the work of a start
             "user": USER,
@@ -264,7 +279,11 @@ class ContainerEngine:
     def _missing(self, layers: Mapping[str, Any]) -> list[str]:
         own_kernel = self._settings.runtime not in (None, "runc")
         waived = OWN_KERNEL_LAYERS if own_kernel else frozenset()
-        return [name for name, held in layers.items() if held is not True and name not in waived]
+        return [name for name in LAYERS if layers.get(name) is not True and name not in waived]
+
+
+def out_of_memory(limits: Limits) -> Verdict:
+    return Verdict("memory_exceeded", f"the run needed more than {limits.memory_bytes} bytes of memory")
 
 
 def read_end(report: Mapping[str, Any] | None) -> End | None:
