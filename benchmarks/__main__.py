@@ -6,14 +6,16 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import brokered, generation, handover, http, ways
+from benchmarks import brokered, containers, generation, handover, http, ways
 from benchmarks.brokered import Brokered
+from benchmarks.containers import Containers
 from benchmarks.generation import GENERATIONS, Beside
 from benchmarks.handover import Handover
 from benchmarks.host import running_host
 from benchmarks.http import Pair
 from benchmarks.measure import Target, machine, table
 from benchmarks.provider import THINKS_SECONDS, Provider
+from benchmarks.rivals import Absent
 from benchmarks.ways import Ways
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -36,15 +38,17 @@ def main() -> int:
     provider = Provider()
     with running_host(**generation.settings(provider)) as host:
         beside = uvloop.run(generation.measure(host, provider, requests=200 if quick else 4000))
-    targets = reached(engine, calls, pairs, dry)
-    text = report(where, engine, calls, [*pairs, dry], beside, both, targets)
+    print("measuring containers ...", file=sys.stderr)
+    held = uvloop.run(containers.measure(rounds=10, turns=1) if quick else containers.measure(rounds=200))
+    targets = reached(engine, calls, pairs, dry, held)
+    text = report(where, engine, calls, [*pairs, dry], beside, both, held, targets)
     print(text)
     if not quick:
         RESULTS.write_text(text)
     return 0 if quick or all(target.met for target in targets) else 1
 
 
-def reached(engine: Handover, calls: Brokered, pairs: list[Pair], dry: Pair) -> list[Target]:
+def reached(engine: Handover, calls: Brokered, pairs: list[Pair], dry: Pair, held: Containers | Absent) -> list[Target]:
     one = pairs[0]
     hand_over = engine.handover.p50
     return [
@@ -53,6 +57,7 @@ def reached(engine: Handover, calls: Brokered, pairs: list[Pair], dry: Pair) -> 
         Target("HTTP run, of the route that only authenticates", one.run.samples.p50 / one.against.samples.p50, 4),
         Target("brokered call, of a bare echo over the same wire", calls.broker.p50 / calls.echo.p50, 2),
         Target("dry run of four calls, of the live run", dry.run.samples.p50 / dry.against.samples.p50, 1),
+        *([] if isinstance(held, Absent) else held.targets()),
     ]
 
 
@@ -63,13 +68,14 @@ def report(
     pairs: list[Pair],
     beside: Beside,
     both: Ways | None,
+    held: Containers | Absent,
     targets: list[Target],
 ) -> str:
     parts = [
         "# Results of `make bench`\n",
         "All figures of one page are from one run, measured in turns. Read ratios, not absolutes.\n",
         where,
-        "## Targets\n\nRatios at p50, one in flight.\n",
+        "## Targets\n\nRatios at p50, one in flight, where nothing else is said.\n",
         table(("ratio", "measured", "at most", ""), [target.row() for target in targets]),
         "## The engine\n\nMilliseconds. The agent greets by name; eight children are parked.\n",
         table(("what", "p50", "p99", "samples"), [samples.row() for samples in engine.samples()]),
@@ -90,6 +96,8 @@ def report(
         "gateway, in front of the same Postgres, on the same machine. A row of one's own by its name, under row-level "
         "security, one in flight; and the same agent on two hosts that differ in their way alone. Milliseconds.\n",
         "PostgREST is not installed.\n" if both is None else table(("what", "p50", "p99", "per second"), both.rows()),
+        "## Containers\n",
+        f"There is no engine for them: {held}.\n" if isinstance(held, Absent) else held.section(),
         f"## Beside generations\n\nOne run in flight, alone and while {GENERATIONS} users have agents written, each "
         f"again and again: a provider that thinks for {THINKS_SECONDS:g} s, a draft that is refused and one that "
         f"is mended and tried. {beside.generations_per_second:.0f} generations a second went on. Milliseconds.\n",
