@@ -16,6 +16,7 @@ from sandbox.checks import Checks, opening_of
 from sandbox.container import image
 from sandbox.container.daemon import Daemon, DaemonError
 from sandbox.container.inside.layers import LAYERS
+from sandbox.container.inside.warden import EXIT_REPORTED
 from sandbox.container.instance import Instance
 from sandbox.container.pool import Container, Pool
 from sandbox.conversation import Conversation, Verdict
@@ -32,6 +33,9 @@ HEADROOM_BYTES = 64 * MIB
 
 SCRATCH_BYTES = 32 * MIB
 PROCESSES = 128
+PROCESSES_OF_OWN_KERNEL = 1024
+"""gVisor's own threads are counted with the guest's processes, several for each."""
+
 DESCRIPTORS = 256
 USER = "65532:65532"
 
@@ -85,6 +89,7 @@ class ContainerEngine:
         allow_weaker: bool = False,
     ) -> None:
         self._settings = settings
+        self._own_kernel = settings.runtime not in (None, "runc")
         self._limits = limits
         self._say = say
         self._allow_weaker = allow_weaker
@@ -174,7 +179,8 @@ class ContainerEngine:
             late = not container.streams.ended.done()
             if late:
                 await self._require_daemon()
-            if late or not (conversation.silent and container.streams.silent):
+            silent = conversation.silent and container.streams.silent
+            if late or not silent or (end is None and await self._was_garbled(container)):
                 conversation.verdict = Verdict("sandbox_violation", "the guest went on after its closing frame")
             return end or End()
         if end is None:
@@ -191,6 +197,13 @@ class ContainerEngine:
             await self._daemon.version()
         except DaemonError as error:
             raise SandboxUnavailable(f"the container was lost during the run: {error}") from error
+
+    async def _was_garbled(self, container: Container) -> bool:
+        """Whether the warden did report, of a container without a report."""
+        try:
+            return (await self._daemon.death_of(container.name))[1] == EXIT_REPORTED
+        except DaemonError:
+            return False
 
     async def _why_lost(self, container: Container, limits: Limits) -> Verdict:
         """Of a container without a report. SandboxUnavailable when it is not the guest that ended it."""
@@ -258,7 +271,7 @@ class ContainerEngine:
                 "mem_limit": memory_bytes,
                 "memswap_limit": memory_bytes,
                 "nano_cpus": 1_000_000_000,
-                "pids_limit": PROCESSES,
+                "pids_limit": PROCESSES_OF_OWN_KERNEL if self._own_kernel else PROCESSES,
                 "ulimits": [
                     {"Name": "nofile", "Soft": DESCRIPTORS, "Hard": DESCRIPTORS},
                     {"Name": "core", "Soft": 0, "Hard": 0},
@@ -277,8 +290,7 @@ class ContainerEngine:
             raise SandboxUnavailable(f"the container does not hold: without {', '.join(missing)}")
 
     def _missing(self, layers: Mapping[str, Any]) -> list[str]:
-        own_kernel = self._settings.runtime not in (None, "runc")
-        waived = OWN_KERNEL_LAYERS if own_kernel else frozenset()
+        waived = OWN_KERNEL_LAYERS if self._own_kernel else frozenset()
         return [name for name in LAYERS if layers.get(name) is not True and name not in waived]
 
 

@@ -35,6 +35,7 @@ class Streams(asyncio.Protocol):
         self._raw = bytearray()
         self._unread = bytearray()
         self._said = bytearray()
+        self._word: str | None = None
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -105,23 +106,26 @@ class Streams(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _hear(self, piece: bytes) -> None:
-        """The warden's lines. It is ours, but an image may hold anything: what makes no sense ends the connection."""
+        """The warden's lines. It is ours, but an image may hold anything: what makes no sense ends the connection.
+
+        Under gVisor a guest can write here as well. Lines without the word that the warden gave first are not heard.
+        """
         self._said += piece
         *lines, rest = bytes(self._said).split(b"\n")
-        self._said = bytearray(rest)
+        self._said = bytearray(rest[-REPORT_BYTES:])
         try:
-            if len(rest) > REPORT_BYTES:
-                raise ValueError("the warden says too much")
             for line in lines:
-                self._take(json.loads(line))
+                if self._word is None or self._word.encode() in line:
+                    self._take(json.loads(line))
         except (ValueError, RecursionError):
             self.close()
 
     def _take(self, message: Any) -> None:
         match message:
-            case {"parked": dict(layers)} if not self.parked.done():
+            case {"parked": dict(layers), "word": str(word)} if not self.parked.done():
+                self._word = word
                 self.parked.set_result(layers)
-            case {"ended": dict(report)} if not self.ended.done():
+            case {"ended": dict(report), "word": str(word)} if word == self._word and not self.ended.done():
                 self.ended.set_result(report)
             case _:
                 raise ValueError("the warden says what it never says")

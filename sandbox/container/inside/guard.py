@@ -1,8 +1,8 @@
 """Keeps the guest's hands off the warden, which has its user, and off doors into the kernel that no agent needs.
 
 A seccomp filter on top of the engine's own, whose strictness differs between versions: everything is allowed but what
-stands here, and foreign entries (i386, x32). What the kernel asks to be dumpable for (ptrace, memory, descriptors) the
-warden is out of reach of without it.
+stands here, and foreign entries (i386, x32). Linux itself keeps the memory and descriptors of what is not dumpable, and
+the first process from signals; gVisor does not.
 """
 
 import ctypes
@@ -31,7 +31,8 @@ class Calls(NamedTuple):
     request_key, and modify_ldt where there is one"""
     of_process: tuple[int, ...]
     """With a process as their first argument: prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity,
-    sched_setattr"""
+    sched_setattr; kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_open; process_vm_readv and _writev"""
+    ptrace: int
     setpriority: int
     ioprio_set: int
     socket: int
@@ -41,7 +42,8 @@ CALLS = {
     "x86_64": Calls(
         0xC000003E,
         (425, 426, 427, 206, 323, 321, 298, 250, 248, 249, 154),
-        (302, 142, 144, 203, 314),
+        (302, 142, 144, 203, 314, 62, 200, 234, 129, 297, 434, 310, 311),
+        ptrace=101,
         setpriority=141,
         ioprio_set=251,
         socket=41,
@@ -49,7 +51,8 @@ CALLS = {
     "aarch64": Calls(
         0xC00000B7,
         (425, 426, 427, 0, 282, 280, 241, 219, 217, 218),
-        (261, 118, 119, 122, 274),
+        (261, 118, 119, 122, 274, 129, 130, 131, 138, 240, 434, 270, 271),
+        ptrace=117,
         setpriority=140,
         ioprio_set=30,
         socket=198,
@@ -81,10 +84,11 @@ def program(calls: Calls) -> list[tuple[int, int, int, int]]:
     ]
     for number in calls.refused:
         found += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO_EPERM)]
-    for number in calls.of_process:
+    of_process = [*((number, _ARGUMENT_0) for number in calls.of_process), (calls.ptrace, _ARGUMENT_1)]
+    for number, argument in of_process:
         found += [
             (_EQUAL, 0, 4, number),
-            (_LOAD, 0, 0, _ARGUMENT_0),
+            (_LOAD, 0, 0, argument),
             (_EQUAL, 0, 1, WARDEN),
             (_RETURN, 0, 0, _ERRNO_EPERM),
             (_RETURN, 0, 0, _ALLOW),

@@ -102,6 +102,7 @@ def _live(header: int) -> None:
 def _be_ordinary() -> None:
     """A process like any other, which the warden is not: it may look at itself, and goes first when memory is short."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    os.setsid()  # a signal to its group is for itself
     os.nice(NICE)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")

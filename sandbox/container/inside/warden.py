@@ -17,6 +17,9 @@ from sandbox.container.inside import accounting
 from sandbox.container.inside.guard import guard_warden
 
 STDIN, STDERR = 0, 2
+EXIT_REPORTED = 3
+"""Not 0: where the guest has garbled the report, this still says that it was not the host that went away."""
+
 SHORTEST_WATCH_SECONDS = 0.05
 DYING_SECONDS = 1.0
 """A guest whose pipe is closed may be dying. One that lives on after that has closed it itself."""
@@ -41,6 +44,8 @@ class Warden:
         self._header = header
         self._done = done
         self._status: int | None = None
+        self._word = os.urandom(16).hex()
+        """Tells the host that a line is the warden's: the guest, forked before, has never had it in its memory."""
 
     def watch(self, layers: dict[str, bool]) -> NoReturn:
         """Say what holds this container, wait for a job, watch it, report. Everything here ends with this process."""
@@ -51,7 +56,7 @@ class Warden:
         poll.register(deaths, select.POLLIN)
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # which the first process does not get
         os.set_blocking(STDIN, True)
-        tell({"parked": layers})
+        self._tell("parked", layers)
         header = self._read_header()
         used_before = accounting.cpu_seconds()
         os.write(self._header, header)
@@ -94,8 +99,12 @@ class Warden:
             "max_rss_bytes": peak,
             "out_of_memory": accounting.ran_out_of_memory(),
         }
-        tell({"ended": report})
-        os._exit(0)
+        self._tell("ended", report)
+        os._exit(EXIT_REPORTED)
+
+    def _tell(self, what: str, of: dict[str, Any]) -> None:
+        """One line to the host, over the stream that is not the guest's."""
+        os.write(STDERR, json.dumps({what: of, "word": self._word}).encode() + b"\n")
 
     def _read_header(self) -> bytes:
         """What the host says first. Without a host there is nothing to do here."""
@@ -136,8 +145,3 @@ def deaths_of_children() -> int:
     # The handler is one in C, of no effect: one in Python is interrupted by the next, in a flood of them without end.
     signal.signal(signal.SIGCHLD, operator.is_)
     return reading
-
-
-def tell(message: dict[str, Any]) -> None:
-    """One line to the host, over the stream that is not the guest's."""
-    os.write(STDERR, json.dumps(message).encode() + b"\n")
