@@ -46,6 +46,8 @@ from service.tokens import KeyVerifier, Rules, SecretVerifier
 log = structlog.get_logger("agenthost.host")
 
 _LAST_RECORDS_SECONDS: Final = 5.0
+_START_SECONDS: Final = 10.0
+_BUILD_SECONDS: Final = 900.0
 
 
 class CannotStart(Exception):
@@ -221,8 +223,8 @@ def remote_keys_of(settings: Settings) -> RemoteKeys | None:
     return RemoteKeys(url, headers={"apikey": key.get_secret_value()} if within and key is not None else None)
 
 
-def engines_of(settings: Settings) -> Mapping[str, Engine]:
-    """The engines of this machine, by name, not started."""
+def engines_of(settings: Settings, *, patient: bool = False) -> Mapping[str, Engine]:
+    """The engines of this machine, by name, not started. `patient`: a start waits until an image is built."""
     weaker = settings.sandbox_allow_weaker
     engines: dict[str, Engine] = {"restricted": RestrictedEngine(limits=settings.sandbox_limits(), allow_weaker=weaker)}
     if settings.container_pool:
@@ -233,6 +235,7 @@ def engines_of(settings: Settings) -> Mapping[str, Engine]:
             runtime=settings.container_runtime,
             base_image=settings.container_base_image,
             instance=settings.data_dir / "instance",
+            start_seconds=_BUILD_SECONDS if patient else _START_SECONDS,
         )
         limits = settings.sandbox_limits("container")
         engines["container"] = ContainerEngine(containers, limits=limits, say=_told, allow_weaker=weaker)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sandbox.limits import Limits
+from service.container_settings import ContainerPoolSettings
 from service.limit_settings import LimitSettings
 from service.secret_keys import parse_secret_keys
 from service.supabase_settings import SupabaseSettings, http_url, is_plain_and_far
@@ -29,7 +30,7 @@ def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
 
 
-class Settings(SupabaseSettings, LimitSettings):
+class Settings(SupabaseSettings, ContainerPoolSettings, LimitSettings):
     """What an operator may set. Fields are named as in code, variables as in the environment."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
@@ -123,33 +124,6 @@ class Settings(SupabaseSettings, LimitSettings):
         default=False,
         validation_alias=_env("AGENTHOST_SANDBOX_ALLOW_WEAKER"),
         description="Start although a layer of the sandbox is missing on this machine.",
-    )
-    container_pool: int = Field(
-        default=0,
-        validation_alias=_env("AGENTHOST_CONTAINER_POOL"),
-        description="Containers kept waiting for agents with the engine 'container'; 0: this host has no such engine.",
-        ge=0,
-        le=256,
-    )
-    container_runtime: str | None = Field(
-        default=None,
-        validation_alias=_env("AGENTHOST_CONTAINER_RUNTIME"),
-        description="Runtime of these containers, as the Docker daemon knows it: runsc for gVisor.",
-    )
-    container_base_image: str = Field(
-        default="python:3.13-slim-trixie",
-        validation_alias=_env("AGENTHOST_CONTAINER_BASE_IMAGE"),
-        description="What the image of these containers is built on: any image with Python 3.12 or newer.",
-    )
-    docker_host: str = Field(
-        default="unix:///var/run/docker.sock",
-        validation_alias=_env("DOCKER_HOST"),
-        description="The Docker daemon: unix:///path, or tcp://host:2376 with DOCKER_CERT_PATH.",
-    )
-    docker_cert_path: Path | None = Field(
-        default=None,
-        validation_alias=_env("DOCKER_CERT_PATH"),
-        description="Directory of ca.pem, cert.pem and key.pem, for a daemon that is spoken to over TLS.",
     )
     ignored_powers: tuple[str, ...] = Field(
         default=(), exclude=True, description="Powerful keys that are set and not needed."

@@ -4,7 +4,7 @@ import select
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 _CHUNK_BYTES = 256 * 1024
@@ -15,7 +15,8 @@ def plain_socket(attached: Any) -> socket.socket:
     connection: socket.socket = getattr(attached, "_sock", attached)
     if isinstance(connection, ssl.SSLSocket):
         ours, theirs = socket.socketpair()
-        threading.Thread(target=pump, args=(connection, theirs, attached), name="docker-tls", daemon=True).start()
+        answer = attached._response  # whose end closes the connection, and nothing else does
+        threading.Thread(target=pump, args=(connection, theirs, answer), name="docker-tls", daemon=True).start()
     else:
         ours = connection.dup()
         attached.close()
@@ -24,9 +25,9 @@ def plain_socket(attached: Any) -> socket.socket:
     return ours
 
 
-def pump(tls: ssl.SSLSocket, plain: socket.socket, attached: Any) -> None:
-    """Carry bytes both ways until either end closes. `attached` is held until then: it would close the connection."""
-    with tls, plain, suppress(OSError):
+def pump(tls: ssl.SSLSocket, plain: socket.socket, answer: Any) -> None:
+    """Carry bytes both ways until either end closes, and close the other."""
+    with closing(answer), tls, plain, suppress(OSError):
         while True:
             ready = [tls] if tls.pending() else select.select([tls, plain], [], [])[0]
             for source, target in ((tls, plain), (plain, tls)):

@@ -95,7 +95,9 @@ def _engine(engines: Mapping[str, Engine], name: str) -> Engine:
     if engine is None:
         offered = ", ".join(sorted(engines)) or "none"
         errors = [{"pointer": "/agent_config/engine", "message": f"should be one of: {offered}"}]
-        raise ApiError("engine_not_supported", f"This host has no engine {name!r}; it has: {offered}.", errors=errors)
+        hint = "Its operator switches it on with AGENTHOST_CONTAINER_POOL." if name == WHOLE_PYTHON else None
+        detail = f"This host has no engine {name!r}; it has: {offered}."
+        raise ApiError("engine_not_supported", detail, errors=errors, hint=hint)
     return engine
 
 

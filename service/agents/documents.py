@@ -45,8 +45,8 @@ def agent(
 ) -> dict[str, Any]:
     """One agent: the config as it is stored, and what is in force of it."""
     if isinstance(definition, ApiError):
-        found = _nothing_in_force(definition)
         config = cleaned(agent.config)
+        found = _nothing_in_force(definition, config.get("engine") if isinstance(config, dict) else None)
     else:
         found = in_force(definition)
         config = definition.config.model_dump(mode="json", exclude_none=True)
@@ -79,10 +79,10 @@ def passed_check(definition: Definition) -> dict[str, Any]:
 
 
 def refused_check(error: ApiError, config: AgentConfig) -> dict[str, Any]:
-    found = _nothing_in_force(error)
+    found = _nothing_in_force(error, config.engine)
     ok = found.pop("valid")
     del found["proposed"]
-    return {"ok": ok, **found, "engine": config.engine or DEFAULT_ENGINE, "description": ""}
+    return {"ok": ok, **found, "description": ""}
 
 
 def version_summary(row: Row) -> dict[str, Any]:
@@ -117,10 +117,10 @@ def in_force(definition: Definition) -> dict[str, Any]:
     }
 
 
-def _nothing_in_force(error: ApiError) -> dict[str, Any]:
+def _nothing_in_force(error: ApiError, engine: Any) -> dict[str, Any]:
     errors = [dict(each) for each in error.errors] or [{"code": error.code, "message": error.detail}]
     return {
-        "engine": DEFAULT_ENGINE,
+        "engine": engine if isinstance(engine, str) else DEFAULT_ENGINE,
         "entry": "",
         "input_schema": {},
         "capabilities": {},

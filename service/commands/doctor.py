@@ -6,6 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typer
 
@@ -66,6 +68,8 @@ async def _findings() -> AsyncIterator[Finding]:
     async for finding in _database(settings):
         yield finding
     yield await _engine(settings)
+    if settings.container_pool:
+        yield await _containers(settings)
 
 
 def _python() -> Finding:
@@ -170,6 +174,32 @@ async def _engine(settings: Settings) -> Finding:
     return Finding("sandbox", True, layers)
 
 
+async def _containers(settings: Settings) -> Finding:
+    """One container, beside those of a host that may be running. The image is built if it is not there."""
+    with TemporaryDirectory() as own:
+        changed = settings.model_copy(update={"data_dir": Path(own), "container_pool": 1})
+        engine = engines_of(changed, patient=True)["container"]
+        try:
+            await engine.start()
+            status = engine.status()
+            checked = await engine.check(_AGENT)
+        except SandboxUnavailable as error:
+            return Finding("containers", False, f"{error}.", _CONTAINERS_FIX)
+        finally:
+            await engine.stop()
+    if checked.problems:
+        return Finding("containers", False, f"A plain agent is refused: {checked.problems[0].message}.")
+    layers = f"Layers in force: {', '.join(status.isolation)}."
+    if status.missing:
+        says = f"{layers} Missing: {', '.join(status.missing)}."
+        return Finding("containers", False, says, _CONTAINERS_FIX, needed=False)
+    return Finding("containers", True, layers)
+
+
+_CONTAINERS_FIX = (
+    "Agents with the engine 'container' need a Docker daemon at DOCKER_HOST that knows AGENTHOST_CONTAINER_RUNTIME and "
+    "has, or can pull, AGENTHOST_CONTAINER_BASE_IMAGE. AGENTHOST_CONTAINER_POOL=0 switches the engine off."
+)
 _KEYS_FIX = (
     "The address should answer a key set and be reached from here. A project that still signs with its legacy secret "
     "has no keys: set SUPABASE_JWT_SECRET, or rotate it to an asymmetric signing key."

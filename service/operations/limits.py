@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from sandbox.container.pool import TIMES_POOL
 from sandbox.limits import LOWERABLE
 from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
@@ -102,6 +103,17 @@ def limits_in_force(settings: Settings) -> Iterator[dict[str, Any]]:
                 description=info.description or "",
                 setting=variables(field)[0],
                 lowerable=name in LOWERABLE,
+            )
+        )
+    if settings.container_pool:
+        yield asdict(
+            LimitInForce(
+                name="containers_at_once",
+                value=settings.container_pool * TIMES_POOL,
+                unit="containers",
+                applies_to="host",
+                description="Containers there may be, waiting and at work.",
+                setting="AGENTHOST_CONTAINER_POOL",
             )
         )
     for name, value, unit, applies_to, description in _FIXED:

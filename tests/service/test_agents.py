@@ -151,6 +151,13 @@ async def test_a_bad_definition_is_refused_with_its_place(ada: User, body: Any, 
     assert (await ada.http.get("/agents")).json()["data"] == []
 
 
+async def test_a_host_without_containers_says_how_they_are_switched_on(ada: User) -> None:
+    config = {"code": '# /// agent\n# engine = "container"\n# ///\nimport os\ndef run():\n    return os.getpid()\n'}
+    answer = await ada.http.post("/agents", json={"agent_name": "x", "agent_config": config})
+    assert (answer.status_code, code_of(answer)) == (422, "engine_not_supported")
+    assert "AGENTHOST_CONTAINER_POOL" in answer.json()["hint"]
+
+
 async def test_a_name_that_does_not_fit_is_told_in_words(ada: User) -> None:
     body = {"agent_name": "My Agent!", "agent_config": COUNTER}
     answers = [

@@ -213,3 +213,31 @@ def test_changes_of_the_command_line_win(tmp_path: object) -> None:
         read_settings(port=99999)
     assert read_settings(port=1).port == 1
     assert "PATH" in os.environ
+
+
+@pytest.mark.parametrize(
+    ("address", "certificates", "fits"),
+    [
+        ("unix:///var/run/docker.sock", None, True),
+        ("tcp://127.0.0.1:2375", None, True),
+        ("tcp://[::1]:2375", None, True),
+        ("tcp://localhost:2375", None, True),
+        ("tcp://docker.example:2376", "certificates", True),
+        ("tcp://docker.example:2375", None, False),
+        ("tcp://10.0.0.7:2375", None, False),
+        ("tcp://0.0.0.0:2375", None, False),
+        ("tcp://localhost.example:2375", None, False),
+        ("tcp://docker.example", "certificates", False),
+        ("http://127.0.0.1:2375", None, False),
+        ("ssh://root@docker.example", None, False),
+        ("unix://relative.sock", None, False),
+    ],
+)
+def test_a_docker_daemon_is_spoken_to_safely_or_not_at_all(address: str, certificates: str | None, fits: bool) -> None:
+    settings = {"DOCKER_HOST": address, "DOCKER_CERT_PATH": certificates}
+    assert Settings.model_validate(settings).docker_host == address, "without a pool it is another program's"
+    if fits:
+        Settings.model_validate({**settings, "AGENTHOST_CONTAINER_POOL": 1})
+    else:
+        with pytest.raises(ValueError, match="DOCKER_"):
+            Settings.model_validate({**settings, "AGENTHOST_CONTAINER_POOL": 1})
