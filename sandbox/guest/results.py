@@ -1,19 +1,16 @@
 """What an agent returned -> a JSON value. Runs inside the guest, on the guest's own objects."""
 
-import dataclasses
-import datetime
-import decimal
 import enum
-import fractions
-import uuid
+import sys
 from typing import Any
 
 from sandbox.wire import MAX_DEPTH, MAX_INTEGER_DIGITS
 
 _DEPTH = MAX_DEPTH - 4
 _BEYOND = 10**MAX_INTEGER_DIGITS
-_AS_TEXT = (decimal.Decimal, fractions.Fraction, uuid.UUID)
-_ISO = (datetime.date, datetime.time)
+_AS_TEXT = (("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID"))
+ISO = (("datetime", "date"), ("datetime", "time"))
+_PERIOD = (("datetime", "timedelta"),)
 
 
 class NotJson(ValueError):
@@ -49,18 +46,30 @@ def _container(value: Any, path: str, depth: int) -> Any:
         return [to_json(item, f"{path}[{index}]", depth) for index, item in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [to_json(item, f"{path}[...]", depth) for item in _ordered(value)]
-    if isinstance(value, _AS_TEXT):
+    if is_one_of(value, _AS_TEXT):
         return str(value)
-    if isinstance(value, _ISO):
+    if is_one_of(value, ISO):
         return value.isoformat()
-    if isinstance(value, datetime.timedelta):
+    if is_one_of(value, _PERIOD):
         return value.total_seconds()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    dataclasses = sys.modules.get("dataclasses")
+    if dataclasses is not None and dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: to_json(getattr(value, field.name), f"{path}.{field.name}", depth)
             for field in dataclasses.fields(value)
         }
     raise NotJson(f"{path} is a {type(value).__name__}, which has no JSON form{_hint(value)}")
+
+
+def is_one_of(value: Any, kinds: tuple[tuple[str, str], ...]) -> bool:
+    """Whether it is of one of these types, each by module and name.
+
+    Nothing is imported for it: of a module that the agent has not loaded there is no value here, and to load them all
+    takes longer than to start Python, which a container does for each run.
+    """
+    return isinstance(
+        value, tuple(getattr(sys.modules[module], name) for module, name in kinds if module in sys.modules)
+    )
 
 
 def _hint(value: Any) -> str:

@@ -1,7 +1,6 @@
 """The life of a guest: one message in, one job done, one closing frame out. The caller ends the process afterwards."""
 
 import base64
-import inspect
 import marshal
 import zlib
 from collections.abc import Callable
@@ -24,6 +23,8 @@ MESSAGE_CHARS = 2000
 TRACEBACK_FRAMES = 20
 CLOSING_BYTES = 64
 COMPRESS_BYTES = 16 * 1024
+CO_VARKEYWORDS = 0x08
+"""Of a code object's flags, as `inspect` has it."""
 
 
 class Guest:
@@ -118,7 +119,9 @@ def parameters(entry: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
     if type(entry) is FunctionType:
         code = entry.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        return names, bool(code.co_flags & inspect.CO_VARKEYWORDS)
+        return names, bool(code.co_flags & CO_VARKEYWORDS)
+    import inspect  # rarely needed, and slower to import than all the rest
+
     taken = inspect.signature(entry).parameters
     return tuple(taken), any(one.kind is one.VAR_KEYWORD for one in taken.values())
 

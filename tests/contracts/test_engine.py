@@ -11,17 +11,20 @@ from sandbox.container.engine import ContainerEngine
 from sandbox.job import Call, Checked, EndRun, Engine, Job, Outcome, Reply
 from sandbox.limits import Limits
 from sandbox.restricted.engine import RestrictedEngine
-from tests.containers import container_settings
+from tests.containers import container_settings, require_runtime
 
 LIMITS = Limits(wall_seconds=10, cpu_seconds=2)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["restricted", "container"])
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["restricted", "container", "gvisor"])
 async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
     if request.param == "restricted":
         engine: Engine = RestrictedEngine(limits=LIMITS, parked=2)
     else:
-        engine = ContainerEngine(container_settings(tmp_path_factory.mktemp("containers"), pool=2), limits=LIMITS)
+        runtime = "runsc" if request.param == "gvisor" else None
+        require_runtime(runtime)
+        settings = container_settings(tmp_path_factory.mktemp("containers"), pool=2, runtime=runtime)
+        engine = ContainerEngine(settings, limits=LIMITS)
     await engine.start()
     yield engine
     await engine.stop()
@@ -177,6 +180,27 @@ async def test_an_exception_is_told_with_the_agents_own_lines(engine: Engine) ->
 )
 async def test_failures_have_their_codes(engine: Engine, body: str, code: str) -> None:
     assert await failure(engine, f"def run():\n    {body}\n") == code
+
+
+@pytest.mark.parametrize(
+    ("imported", "returned", "output"),
+    [
+        ("from datetime import date", "date(2026, 1, 2)", "2026-01-02"),
+        ("from datetime import datetime", "datetime(2026, 1, 2, 3)", "2026-01-02T03:00:00"),
+        ("from datetime import time", "time(3, 4)", "03:04:00"),
+        ("from datetime import timedelta", "timedelta(minutes=1)", 60.0),
+        ("from decimal import Decimal", "Decimal('1.50')", "1.50"),
+        ("from fractions import Fraction", "Fraction(1, 3)", "1/3"),
+        ("from uuid import UUID", "UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
+        ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int", "P([1])", {"x": [1]}),
+        ("from enum import Enum\nclass E(Enum):\n    A = 1", "E.A", 1),
+        ("", "{'b', 'a'}", ["a", "b"]),
+    ],
+)
+async def test_values_of_the_standard_library_have_their_form_in_json(
+    engine: Engine, imported: str, returned: str, output: Any
+) -> None:
+    assert (await run(engine, f"{imported}\ndef run():\n    return {returned}\n")).output == output
 
 
 async def test_cpu_time_is_limited(engine: Engine) -> None:

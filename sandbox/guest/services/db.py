@@ -1,13 +1,12 @@
 """`services.db` as an agent sees it."""
 
-from datetime import date, time
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
+from sandbox.guest.results import ISO, is_one_of
 from sandbox.guest.services.asking import Ask
 
 Row = dict[str, Any]
+_AS_TEXT = (("decimal", "Decimal"), ("uuid", "UUID"))
 
 
 class Db:
@@ -54,9 +53,9 @@ class Db:
 
 def _plain(value: Any, depth: int = 3) -> Any:
     """Dates, times, decimals and UUIDs as Postgres reads them, as deep as rows and conditions go."""
-    if isinstance(value, date | time):
+    if is_one_of(value, ISO):
         return value.isoformat()
-    if isinstance(value, Decimal | UUID):
+    if is_one_of(value, _AS_TEXT):
         return str(value)
     if depth and isinstance(value, dict):
         return {key: _plain(item, depth - 1) for key, item in value.items()}
