@@ -1,6 +1,7 @@
 """Agents with the engine "container" over HTTP: to their users they are agents like any other."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from service.operations.limits import limits_in_force
 from service.settings import Settings
 from tests.container.own_daemon import OwnDaemon
 from tests.container.running import until
-from tests.deploy.engine import base_image
+from tests.deploy.engine import ROOT, base_image
 from tests.service.conftest import LocalHost, User
 from tests.service.operator import Operator
 from tests.service.served import served
@@ -102,6 +103,12 @@ async def test_failures_are_told_as_everywhere(ada: User, body: str, status: int
     await ada.define("failing", f"{BLOCK}def run():\n    {body}\n")
     answer = await ada.run("failing")
     assert (answer.json()["code"], answer.status_code) == (code, status)
+
+
+async def test_the_agent_of_the_docs_runs(ada: User) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/containers.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert (await ada.define("lister", code))["engine"] == "container"
+    assert "tmp" in (await ada.run("lister")).json()["output"]
 
 
 async def test_an_agent_moves_between_engines(ada: User) -> None:
