@@ -10,13 +10,15 @@ from fastapi import FastAPI
 
 from service.auth import Caller
 from service.database.gateway import DatabaseStatus, DatabaseUnavailable, Row, Where
+from service.edge import InFlight
 from service.serving import Server, listening_socket
 from service.settings import Settings
 
 
 @asynccontextmanager
 async def served(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[str]:
-    """The application's address while it is served."""
+    """The application's address while it is served: a host, or any other."""
+    app.state.in_flight = getattr(app.state, "in_flight", InFlight())
     settings = (settings or Settings()).model_copy(update={"port": 0, "limit_shutdown_seconds": 2.0})
     bound = listening_socket(settings)
     started = asyncio.Event()
