@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from sandbox.job import SandboxUnavailable
+from service.auth import refused
 from service.database.gateway import Conflict, DatabaseError, DatabaseUnavailable, Forbidden, Invalid
 from service.errors import ApiError, invalid_fields
 
@@ -99,6 +100,8 @@ def from_host(error: DatabaseError | SandboxUnavailable) -> ApiError:
             return ApiError("forbidden", "The database's policies do not allow this to the token's user.")
         case Conflict():
             return ApiError("conflict", "A value that must be unique is taken.")
+        case Invalid() if error.constraint.endswith("_user_id_fkey"):
+            return refused("The token's user is no longer there.")
         case Invalid():
             return ApiError("validation_failed", "A value does not fit where it is to be stored.")
         case _:

@@ -45,6 +45,7 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
     "policy": (Forbidden("policy sekret"), 403, "forbidden"),
     "unique": (Conflict("key sekret", "agents_name"), 409, "conflict"),
     "column": (Invalid("value sekret", "check"), 422, "validation_failed"),
+    "deleted user": (Invalid("user sekret", "agents_user_id_fkey"), 401, "invalid_token"),
     "database": (DatabaseError("syntax sekret"), 500, "internal_error"),
     "engine": (SandboxUnavailable("zygote sekret"), 503, "engine_unavailable"),
     "own": (ApiError("agent_exists", "It is there."), 409, "agent_exists"),
