@@ -3,7 +3,6 @@
 What it cannot do takes a connection to Postgres: to work without a caller, and to roll back what several calls did.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -32,7 +31,10 @@ ANSWER_BYTES: Final = 64 * 1024 * 1024
 ANSWER_SECONDS: Final = 6.0
 FEWEST_MOST_ROWS: Final = 100
 """The project's `max_rows` ends an answer without a word. It must not be lower: what has fewer rows was not ended."""
-_CONSTRAINT: Final = re.compile(r'constraint "([^"]{1,200})"')
+_NOT_EXPOSED: Final = (
+    "the project does not expose the schema agenthost: add it to the exposed schemas of its Data API (schemas of [api] "
+    "in supabase/config.toml)"
+)
 
 
 class SupabaseDatabase:
@@ -114,8 +116,15 @@ class SupabaseDatabase:
             answer = await self._wire.send(request, caller, reads=reads)
         except Refusal as refusal:
             raise translated(refusal) from refusal
-        rows: list[Row] = _read(answer)
-        return rows
+        return read_rows(answer)
+
+
+def read_rows(text: str) -> list[Row]:
+    """Raises Invalid where they are nested too deeply."""
+    rows = _read(text)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DatabaseUnavailable("the project answered something that is no rows")
+    return rows
 
 
 def _read(text: str) -> Any:
@@ -147,10 +156,7 @@ def _unfit(refusal: Refusal) -> DatabaseError:
     if refusal.passing:
         return DatabaseUnavailable(f"the project does not answer: {refusal}")
     if refusal.code == "PGRST106":
-        return DatabaseUnfit(
-            "the project does not expose the schema agenthost: add it to the exposed schemas of its Data API (schemas "
-            "of [api] in supabase/config.toml)"
-        )
+        return DatabaseUnfit(_NOT_EXPOSED)
     if refusal.code in ("PGRST202", "42501", "42883", "3F000"):
         return DatabaseUnfit("the project does not know agenthost, or an older one: run `agenthost migrate`")
     if refusal.status in (401, 403):
@@ -164,18 +170,18 @@ def _unfit(refusal: Refusal) -> DatabaseError:
 def translated(refusal: Refusal) -> DatabaseError:
     """Messages leave out what Postgres quotes from values: they go to the log."""
     message = f"{refusal.code}: {refusal.message[:300]}" if refusal.code else str(refusal)
-    found = _CONSTRAINT.search(refusal.message)
-    constraint = found[1] if found else ""
     if refusal.of_the_token:
         return Forbidden("the project does not believe the caller's token")
     if refusal.code == "23505":
-        return Conflict(message, constraint)
+        return Conflict(message, refusal.constraint)
     if refusal.code == "42501":
         return Forbidden(message)
     if refusal.code.startswith("23"):
-        return Invalid(message, constraint)
+        return Invalid(message, refusal.constraint)
     if refusal.code.startswith(("22", "54")) or refusal.status in (413, 414, 431):
-        return Invalid(str(refusal), constraint)
-    if refusal.passing:
+        return Invalid(str(refusal), refusal.constraint)
+    if refusal.code == "PGRST106":
+        return DatabaseUnavailable(_NOT_EXPOSED)
+    if refusal.passing or refusal.of_the_key:
         return DatabaseUnavailable(message)
     return DatabaseError(message)

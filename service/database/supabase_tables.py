@@ -1,8 +1,8 @@
 """The user's own tables over a Supabase project's REST interface.
 
 Every request carries the header `agenthost-guest`, under which agenthost's own tables show and take no row, also to a
-view or a trigger of the user's. What a change meets is read before it is made, so that one of too many rows is refused
-whole; a statement ends when the project ends it.
+view or a trigger of the user's, unless it acts as an owner whom no policy binds. What a change meets is read before it
+is made, so that one of too many rows is refused whole; a statement ends when the project ends it.
 """
 
 import re
@@ -14,10 +14,10 @@ from typing import Any, Final
 from service.auth import Caller
 from service.database import supabase_requests as requests
 from service.database.gateway import DatabaseUnavailable, DatabaseUnfit, Invalid, Order, Row, Where
-from service.database.json_text import decode, encode
+from service.database.json_text import encode
 from service.database.refusals import Complaint, told, too_many_bytes, too_many_rows
 from service.database.statements import Bounds
-from service.database.supabase import FEWEST_MOST_ROWS, asked
+from service.database.supabase import FEWEST_MOST_ROWS, asked, read_rows
 from service.database.supabase_wire import WAIT_SECONDS, Refusal, Request, TooLong, Wire
 from service.database.tables import ANSWER_BYTES, PLACES_OF_A_USER
 from service.database.user_tables import Refused, UserTables
@@ -28,7 +28,6 @@ Build = Callable[[], Request]
 ANSWER_SECONDS: Final = 10.0
 """Longer than the 8 s after which a project itself ends a statement, and says so."""
 GUEST: Final = {"agenthost-guest": "on"}
-_CONSTRAINT: Final = re.compile(r'constraint "([^"]{1,200})"')
 _NULL: Final = re.compile(r'column "([^"]{1,200})" of relation "([^"]{1,200})"')
 _STATES: Final = {"PGRST200": "42703", "PGRST204": "42703", "PGRST205": "42P01"}
 """What PostgREST finds in its own picture of the schema, as Postgres would say it."""
@@ -124,12 +123,9 @@ class _Live:
     async def _rows(self, table: str, build: Build, *, reads: bool = False) -> list[Row]:
         answer = await self._send(table, _built(build), reads=reads)
         try:
-            rows: list[Row] = decode(answer)
+            return read_rows(answer)
         except Invalid:
             raise Refused(f"a value in {table} is nested too deeply to be read") from None
-        except ValueError:
-            raise DatabaseUnavailable("the project answered something that is no JSON") from None
-        return rows
 
     async def _send(self, table: str, request: Request, *, reads: bool) -> str:
         try:
@@ -160,16 +156,16 @@ def _told(refused: Refusal, table: str) -> Refused | DatabaseUnavailable:
         return Refused("the project does not accept the token that the run was asked for with")
     if refused.code == "PGRST106":
         return Refused("this project does not expose the schema public: its tables take DATABASE_URL")
-    if refused.passing and refused.code[:2] not in ("40", "55", "57"):
+    if refused.of_the_key or (refused.passing and refused.code[:2] not in ("40", "55", "57")):
         return DatabaseUnavailable(str(refused))
     state = _STATES.get(refused.code, refused.code)
     if not state or state.startswith("PGRST"):
         return Refused(f"the project refused it ({refused}): what it cannot do over REST takes DATABASE_URL")
-    constraint, null = _CONSTRAINT.search(refused.message), _NULL.search(refused.message)
+    null = _NULL.search(refused.message)
     complaint = Complaint(
         state=state,
         message=refused.message,
-        constraint=constraint[1] if constraint else "",
+        constraint=refused.constraint,
         column=null[1] if null else "",
         table=null[2] if null else "",
         # REST does not tell where it arose; what is missing from the statement's own table names that table.

@@ -27,6 +27,7 @@ URL_BYTES: Final = 8000
 _UNREACHED: Final = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 527})
 _GOING_AWAY: Final = ("57P01", "57P02", "57P03", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
 _CODE: Final = re.compile(r"[0-9A-Z]{5}|PGRST[0-9X]{1,3}")
+_CONSTRAINT: Final = re.compile(r'constraint "([^"]{1,200})"')
 
 
 class Refusal(Exception):
@@ -53,9 +54,20 @@ class Refusal(Exception):
         return self.unreached or busy
 
     @property
+    def of_the_key(self) -> bool:
+        """A gateway does not know the host's key, whoever the caller is: tokens are PostgREST's, which gives a code."""
+        return not self.code and self.status == HTTPStatus.UNAUTHORIZED
+
+    @property
     def of_the_token(self) -> bool:
         """The caller's token was not believed, or has expired."""
-        return self.code in ("PGRST301", "PGRST302", "PGRST303") or (not self.code and self.status == 401)
+        return self.code in ("PGRST301", "PGRST302", "PGRST303")
+
+    @property
+    def constraint(self) -> str:
+        """What did not hold, where the message names it."""
+        found = _CONSTRAINT.search(self.message)
+        return found[1] if found else ""
 
 
 class TooLong(DatabaseUnavailable):

@@ -163,6 +163,9 @@ class _Run:
         left = max(self.caller.seconds_left(), LEAST_SECONDS)
         return replace(limits, wall_seconds=min(limits.wall_seconds, left))
 
+    def _token_has_ended(self) -> bool:
+        return self.host.database.ends_with_token and self.caller.seconds_left() <= 0
+
     def _job(self, definition: Definition, limits: Limits, value: Mapping[str, Any], budget: Budget) -> Job:
         """A child run gets no more time than its root has left."""
         if self.parent is not None:
@@ -211,9 +214,12 @@ class _Run:
     def _of(self, outcome: Outcome) -> Ending:
         error: dict[str, Any] | None = None
         if (failure := outcome.failure) is not None:
+            message = failure.message[:MAX_MESSAGE]
+            if failure.code == "wall_time_exceeded" and self._token_has_ended():
+                message = f"{message}: the token that it was asked for with is about to expire"
             error = {
                 "code": failure.code,
-                "message": cleaned_text(failure.message[:MAX_MESSAGE]),
+                "message": cleaned_text(message),
                 "type": None if failure.type is None else cleaned_text(failure.type[:200]),
                 "traceback": None if failure.traceback is None else cleaned_text(failure.traceback[-MAX_TRACEBACK:]),
             }

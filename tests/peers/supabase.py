@@ -119,7 +119,6 @@ class Postgrest:
         self._output = directory / "postgrest"
         self._settings = {
             "DB_URI": dsn,
-            "DB_SCHEMAS": "public,agenthost",
             "DB_EXTRA_SEARCH_PATH": "public,extensions",
             "DB_ANON_ROLE": "anon",
             "DB_MAX_ROWS": "1000",
@@ -131,8 +130,9 @@ class Postgrest:
         }
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
-        environment = {f"PGRST_{name}": value for name, value in self._settings.items()}
+    async def start(self, *, schemas: str = "public,agenthost") -> None:
+        settings = self._settings | {"DB_SCHEMAS": schemas}
+        environment = {f"PGRST_{name}": value for name, value in settings.items()}
         with self._output.open("ab") as sink:
             process = await asyncio.create_subprocess_exec(PROGRAM, stdout=sink, stderr=sink, env=environment)
         self._process = process

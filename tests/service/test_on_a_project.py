@@ -106,6 +106,7 @@ async def test_a_run_ends_before_its_callers_token(furnished: Project, url: str)
         answer = await http.get(f"{mine}/slow")
         assert time.monotonic() - began < 7
         assert (answer.status_code, answer.json()["code"]) == (504, "wall_time_exceeded")
+        assert "about to expire" in answer.json()["detail"]
         [run] = (await http.get("/runs")).json()["data"]
         assert run["status"] == "timed_out"
 
@@ -137,6 +138,10 @@ async def test_a_project_that_goes_away_makes_the_host_unready(postgres: Server,
             await asyncio.sleep(REMEMBER_SECONDS + 0.1)
             ready = await http.get("/ready")
             assert (ready.status_code, ready.json()["database"]["state"]) == (503, "unavailable")
+            await project.postgrest.start(schemas="public")
+            answer = await http.get("/agents")
+            assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+            await project.postgrest.kill()
             await project.postgrest.start()
             assert (await http.get("/agents")).status_code == 200
     await postgres.drop(addresses)
