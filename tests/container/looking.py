@@ -122,8 +122,3 @@ def containers_of(instance: str) -> list[str]:
 def runtimes() -> list[Any]:
     """The default runtime, and gVisor's where the engine knows it."""
     return [pytest.param(None, id="runc"), pytest.param("runsc", id="runsc")]
-
-
-def require_runtime(runtime: str | None) -> None:
-    if runtime is not None and runtime not in docker("info", "--format", "{{json .Runtimes}}"):
-        pytest.skip(f"the Docker engine knows no runtime {runtime}: install gVisor (Debian: runsc) and register it")

@@ -25,12 +25,11 @@ from tests.container.looking import (
     containers_of,
     failure,
     output,
-    require_runtime,
     run,
     runtimes,
 )
 from tests.container.running import until
-from tests.containers import container_settings
+from tests.containers import container_settings, require_runtime
 from tests.deploy.engine import docker
 
 POOL = 2

@@ -10,9 +10,9 @@ import pytest_asyncio
 from sandbox.container.engine import ContainerEngine
 from sandbox.job import Call, Reply
 from sandbox.limits import MIB, Limits
-from tests.container.looking import containers_of, output, require_runtime, run, runtimes
+from tests.container.looking import containers_of, output, run, runtimes
 from tests.container.running import until
-from tests.containers import container_settings
+from tests.containers import container_settings, require_runtime
 
 POOL = 2
 LIMITS = Limits(wall_seconds=6, cpu_seconds=2, memory_bytes=128 * MIB)

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from sandbox.container.engine import ContainerEngine
 from sandbox.limits import MIB, Limits
-from tests.container.looking import failure, output, require_runtime, run, runtimes
-from tests.containers import container_settings
+from tests.container.looking import failure, output, run, runtimes
+from tests.containers import container_settings, require_runtime
 
 LIMITS = Limits(wall_seconds=6, cpu_seconds=1, memory_bytes=128 * MIB)
 pytestmark = pytest.mark.asyncio(loop_scope="session")

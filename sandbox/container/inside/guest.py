@@ -24,6 +24,7 @@ NICE = 5
 """However many processes a guest has at work: the warden, at 0, goes first."""
 
 _PR_SET_DUMPABLE = 4
+_M_ARENA_MAX = -8
 
 
 class LogFile(io.RawIOBase):
@@ -104,5 +105,8 @@ def _be_ordinary() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
     os.setsid()  # a signal to its group is for itself
     os.nice(NICE)
+    sys.argv[:] = [""]
+    with suppress(AttributeError):  # another libc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # each further one reserves 64 MiB of what is limited
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
         score.write("1000")
