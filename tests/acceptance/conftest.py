@@ -32,7 +32,7 @@ class HostedOn(Hosted):
 def hosted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
     """Short limits, so that running into one takes little time."""
     directory: Path = tmp_path_factory.mktemp("acceptance")
-    limits = {"AGENTHOST_LIMIT_CPU_SECONDS": "1", "AGENTHOST_LIMIT_WALL_SECONDS": "3"}
+    limits = {"AGENTHOST_LIMIT_CPU_SECONDS": "1", "AGENTHOST_LIMIT_WALL_SECONDS": "6"}
     if request.param == "supabase":
         with started_on(request.getfixturevalue("project"), directory, **limits) as host:
             yield host
