@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,19 @@ def own_daemon(*flags: str, data_bytes: int | None = None, started: bool = True)
         if not daemon.answers():
             daemon.start()  # to clean up after the one that was killed
         daemon.stop()
-        if data_bytes is not None:
-            subprocess.run(["umount", "--lazy", str(data)], check=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        _clear(directory)
+        shutil.rmtree(directory)
+
+
+def _clear(directory: Path) -> None:
+    """What a daemon that was killed in the middle of a start leaves even after the next: shims, and mounts."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{directory}/".encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in reversed([mount for mount in mounts if Path(mount).is_relative_to(directory)]):
+        subprocess.run(["umount", "--lazy", mount], check=True)
 
 
 def alive(pid: int) -> bool:
