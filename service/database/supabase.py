@@ -26,9 +26,11 @@ from service.database.migrations import newest_migration
 from service.database.postgres import other_schema
 from service.database.statements import SCHEMA
 from service.database.supabase_wire import WAIT_SECONDS, Refusal, Request, Wire
+from service.turns import NoTurn, Turns
 
 ANSWER_BYTES: Final = 64 * 1024 * 1024
 ANSWER_SECONDS: Final = 6.0
+PLACES_OF_A_USER: Final = 10
 FEWEST_MOST_ROWS: Final = 100
 """The project's `max_rows` ends an answer without a word. It must not be lower: what has fewer rows was not ended."""
 _NOT_EXPOSED: Final = (
@@ -41,6 +43,7 @@ class SupabaseDatabase:
     """`key` is the project's publishable or anon key, `url` its address."""
 
     def __init__(self, url: str, key: str, *, pool_size: int = 20, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._turns = Turns(places=pool_size, places_of_a_user=PLACES_OF_A_USER, patience_seconds=wait_seconds)
         self._wire = Wire(
             url,
             key,
@@ -104,16 +107,24 @@ class SupabaseDatabase:
     async def call(self, caller: Caller, function: str, **arguments: Any) -> Any:
         request = requests.call(self._wire, function, arguments)
         try:
-            answer = await self._wire.send(request, caller)
+            answer = await self._send(request, caller)
         except Refusal as refusal:
             if refusal.code == "PGRST202":
                 raise ValueError(f"no such function: {function!r} with {', '.join(arguments) or 'nothing'}") from None
             raise translated(refusal) from refusal
         return _read(answer) if answer else None
 
+    async def _send(self, request: Request, caller: Caller, *, reads: bool = False) -> str:
+        """In its turn: who makes their own requests slow, past the host, does not hold the connections of others."""
+        try:
+            async with self._turns.taken(caller.user_id):
+                return await self._wire.send(request, caller, reads=reads)
+        except NoTurn:
+            raise DatabaseUnavailable("no connection to the project became free in time") from None
+
     async def _rows(self, caller: Caller, request: Request, *, reads: bool = False) -> list[Row]:
         try:
-            answer = await self._wire.send(request, caller, reads=reads)
+            answer = await self._send(request, caller, reads=reads)
         except Refusal as refusal:
             raise translated(refusal) from refusal
         return read_rows(answer)

@@ -12,7 +12,7 @@ import pytest
 from service.auth import Caller
 from service.database.gateway import DatabaseError, DatabaseUnavailable, DatabaseUnfit, Forbidden, Invalid
 from service.database.migrations import newest_migration
-from service.database.supabase import SupabaseDatabase
+from service.database.supabase import PLACES_OF_A_USER, SupabaseDatabase
 from service.database.supabase_tables import SupabaseTables
 from service.database.user_tables import Refused
 from tests.postgres import someone
@@ -156,6 +156,23 @@ async def test_a_project_that_hangs_is_given_up(server: Scripted, database: Supa
             await database.select(ada, "agents")
     server.say(answer(200, b"[]"))
     assert await database.select(ada, "agents") == []
+
+
+async def test_a_user_whose_requests_hang_leaves_connections_to_others(
+    server: Scripted, database: SupabaseDatabase, ada: Caller
+) -> None:
+    server.say(HANG)
+    hanging = [asyncio.create_task(database.select(ada, "agents")) for _ in range(40)]
+    async with asyncio.timeout(10):
+        while len(server.heads) < PLACES_OF_A_USER:  # noqa: ASYNC110 - the server has no events
+            await asyncio.sleep(0.01)
+    server.say(answer(200, b"[]"))
+    async with asyncio.timeout(2):
+        assert await database.select(someone(), "agents") == []
+    for task in hanging:
+        task.cancel()
+    ended = await asyncio.gather(*hanging, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in ended)
 
 
 @pytest.mark.parametrize(
