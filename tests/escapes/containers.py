@@ -18,12 +18,12 @@ from tests.containers import container_settings
 from tests.deploy.engine import docker
 from tests.escapes.attack import DENIED, Attack, Ends, program
 from tests.escapes.flags import captured
-from tests.escapes.harness import HONEST, LIMITS, VICTIM, Arena, Broker, Told, Victim, consistent, shortened
+from tests.escapes.harness import HONEST, HONEST_OUTPUT, LIMITS, VICTIM, Broker, Told, Victim, consistent, shortened
 from tests.escapes.protocol import CHANNEL, CHANNEL_IN_A_CONTAINER
-from tests.escapes.world import Planted, Watch
+from tests.escapes.world import Planted
 
 POOL = 4
-AT_ONCE = 6
+AT_ONCE = 4
 SETTLE_SECONDS = 15.0
 COMPILE_LIMITS = Limits(wall_seconds=60.0, cpu_seconds=30, memory_bytes=128 * MIB)
 VICTIM_LIMITS = Limits(wall_seconds=120.0, cpu_seconds=2, memory_bytes=64 * MIB)
@@ -94,7 +94,12 @@ class ContainerArena:
         return [f"{len(found)} containers instead of {POOL} that wait"]
 
     async def honest_run(self) -> list[str]:
-        return await Arena(self.engine, True, self.planted, Watch(0), self.honest, self.victim).honest_run()
+        """Whether the engine still serves ordinary people."""
+        broker = Broker(5)
+        job = Job(code=self.honest.code, entry="run", input={"name": "ada"}, test=False, limits=VICTIM_LIMITS)
+        outcome = await self.engine.run(job, on_call=broker)
+        served = outcome.output == HONEST_OUTPUT and outcome.logs == ("hello ada",) and len(broker.calls) == 1
+        return [] if served else [f"an honest run was not served: {outcome}"]
 
     async def _compiled(self, attacks: Sequence[Attack]) -> list[Checked | None]:
         """Code of each attack, of one container; None where the check itself is under attack."""
