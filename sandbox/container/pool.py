@@ -133,8 +133,7 @@ class Pool:
 
     def dismiss(self, container: Container) -> asyncio.Task[None]:
         """The same, while nobody waits."""
-        container.streams.close()
-        return self._later(self._remove(container.name))
+        return self._later(self._remove(container.name, container.streams))
 
     async def _keep(self) -> None:
         """The only one that tries anything while there is trouble, and looks now and then whether there is."""
@@ -178,7 +177,7 @@ class Pool:
         for name in await self._daemon.labelled(self._instance):
             if name not in self._known:
                 self._known.add(name)
-                self._later(self._remove(name))
+                self._later(self._remove(name, None))
 
     def _fill(self) -> None:
         while (
@@ -220,9 +219,7 @@ class Pool:
                 raise SandboxUnavailable("a container ended before it was ready")
             self._examine(layers)
         except BaseException as error:
-            if streams is not None:
-                streams.close()
-            self._later(self._remove(name))
+            self._later(self._remove(name, streams))
             if isinstance(error, TimeoutError):
                 raise SandboxUnavailable(f"a container was not ready within {PARK_SECONDS:.0f} s") from None
             raise
@@ -279,8 +276,10 @@ class Pool:
             self.trouble = trouble
             self._changed()
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, name: str, streams: Streams | None) -> None:
         """What cannot be removed now is swept up later."""
+        if streams is not None:
+            await streams.hang_up()
         with suppress(DaemonError):
             async with self._removals:
                 await self._daemon.remove(name)

@@ -19,6 +19,7 @@ PIECE_BYTES = 1024 * 1024
 """A daemon's pieces are much shorter."""
 
 REPORT_BYTES = 64 * 1024
+END_SECONDS = 1.0
 
 _PIECE = struct.Struct("!BxxxI")
 
@@ -62,6 +63,12 @@ class Streams(asyncio.Protocol):
     def silent(self) -> bool:
         """Nothing waits to be taken."""
         return not self._unread
+
+    async def hang_up(self) -> None:
+        """Close. A warden that has reported ends by itself, and is let: killing it costs the daemon more."""
+        if self.ended.done() and self.ended.result() is not None:
+            await asyncio.wait({self.closed}, timeout=END_SECONDS)
+        self.close()
 
     def close(self) -> None:
         if self._transport is not None:
