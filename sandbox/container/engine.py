@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import Signals, valid_signals
+from signal import Signals
 from typing import Any
 
 from sandbox.checks import Checks, opening_of
 from sandbox.container import image
 from sandbox.container.daemon import Daemon, DaemonError
+from sandbox.container.ending import End, read_end
 from sandbox.container.inside.layers import LAYERS
 from sandbox.container.inside.warden import EXIT_REPORTED
 from sandbox.container.instance import Instance
@@ -63,16 +64,6 @@ class ContainerSettings:
 
 Say = Callable[[str, str], None]
 """Told of each change: a state (`ready`, `unavailable`, `building`), and a line about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a guest ended, as its warden or the daemon says."""
-
-    signal: Signals | None = None
-    cpu_ms: float = 0.0
-    max_rss_bytes: int = 0
-    out_of_memory: bool = False
 
 
 class ContainerEngine:
@@ -296,21 +287,3 @@ class ContainerEngine:
 
 def out_of_memory(limits: Limits) -> Verdict:
     return Verdict("memory_exceeded", f"the run needed more than {limits.memory_bytes} bytes of memory")
-
-
-def read_end(report: Mapping[str, Any] | None) -> End | None:
-    """The warden's report; None when there is none."""
-    match report:
-        case {
-            "signal": int() | None as number,
-            "cpu_ms": int() | float() as cpu_ms,
-            "max_rss_bytes": int(peak),
-            "out_of_memory": bool(out_of_memory),
-        }:
-            return End(None if number is None else _signal(number), float(cpu_ms), peak, out_of_memory)
-    return None
-
-
-def _signal(number: int) -> Signals:
-    """Real-time signals have no names of their own: one stands for all."""
-    return Signals(number) if number in valid_signals() and number <= Signals.SIGRTMIN else Signals.SIGRTMIN

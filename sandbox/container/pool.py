@@ -141,8 +141,9 @@ class Pool:
         while True:
             try:
                 await self._look()
-            except (DaemonError, SandboxUnavailable) as error:
-                self._tell(str(error))
+            except Exception as error:  # whatever it is, it is seen, and tried again
+                known = isinstance(error, DaemonError | SandboxUnavailable)
+                self._tell(str(error) if known else f"a mistake of the host: {type(error).__name__}")
                 self._refuse_all()
                 self._tried.set()
                 await asyncio.sleep(pause)
