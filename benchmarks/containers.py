@@ -215,8 +215,8 @@ async def _throughput(ways: Sequence[Way], in_flight: int, turns: int) -> list[f
     ended = [0] * len(ways)
     for _ in range(turns):
         for number, way in enumerate(ways):
-            ended[number] += await _burst(way, in_flight)
             await asyncio.sleep(SETTLE_SECONDS)
+            ended[number] += await _burst(way, in_flight)
     return [runs / (turns * WINDOW_SECONDS) for runs in ended]
 
 
