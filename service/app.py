@@ -244,7 +244,8 @@ def engines_of(settings: Settings, *, patient: bool = False) -> Mapping[str, Eng
 
 def _told(state: str, line: str) -> None:
     """What the container engine says of itself, when that changes."""
-    (log.warning if state == "unavailable" else log.info)("container_engine", state=state, says=line)
+    troubled = state == "unavailable" and line != "stopped"
+    (log.warning if troubled else log.info)("container_engine", state=state, says=line)
 
 
 def secret_keys_of(settings: Settings) -> tuple[SecretKey, ...]:
