@@ -147,7 +147,8 @@ def test_a_bad_setting_is_one_line(tmp_path: Path, name: str, value: str) -> Non
 def test_a_project_without_a_database_is_told_what_is_missing(tmp_path: Path) -> None:
     done = Operator(tmp_path, settings={"SUPABASE_URL": "http://127.0.0.1:1"}).types("up")
     assert done.returncode == 1
-    assert "Set DATABASE_URL" in done.stderr
+    assert "SUPABASE_PUBLISHABLE_KEY" in done.stderr
+    assert "DATABASE_URL" in done.stderr
     unreachable = {"DATABASE_URL": "postgresql://agenthost_api:sekret@127.0.0.1:1/x"}
     done = Operator(tmp_path, settings=unreachable).types("up")
     assert done.returncode == 1
