@@ -39,7 +39,7 @@ def main() -> int:
     with running_host(**generation.settings(provider)) as host:
         beside = uvloop.run(generation.measure(host, provider, requests=200 if quick else 4000))
     print("measuring containers ...", file=sys.stderr)
-    held = uvloop.run(containers.measure(rounds=10, turns=1) if quick else containers.measure(rounds=200))
+    held = uvloop.run(containers.measure(rounds=10, turns=1) if quick else containers.measure(rounds=100))
     targets = reached(engine, calls, pairs, dry, held)
     text = report(where, engine, calls, [*pairs, dry], beside, both, held, targets)
     print(text)

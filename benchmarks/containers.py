@@ -46,7 +46,7 @@ OTHERS_EVERY: Final = 10
 POOLS: Final = {1: 4, 4: 4, 8: 8}
 """Runs in flight, and how many containers the engine keeps for them."""
 
-TURNS: Final = 3
+TURNS: Final = 2
 LEAD_SECONDS: Final = 2.0
 WINDOW_SECONDS: Final = 5.0
 SETTLE_SECONDS: Final = 2.0

@@ -20,7 +20,7 @@ TAKE_SECONDS = 20.0
 PARK_SECONDS = 30.0
 """How long a container may take from its start to saying that it waits."""
 
-STARTS_AT_ONCE = 2
+STARTS_AT_ONCE = 4
 REMOVALS_AT_ONCE = 4
 """More at once would only slow the runs in flight, and one another."""
 
