@@ -107,7 +107,7 @@ def _require_accepted(checked: Checked, engine: Engine, engines: Mapping[str, En
     first = checked.problems[0]
     where = f"line {first.line}: " if first.line else ""
     errors: list[dict[str, Any]] = [asdict(problem) for problem in checked.problems]
-    hint = "Correct the places listed in errors."
+    hint = None
     if engine.name == DEFAULT_ENGINE and WHOLE_PYTHON in engines:
-        hint += f' Or choose the engine "{WHOLE_PYTHON}", which runs all of Python.'
+        hint = f'Correct the places listed in errors, or choose the engine "{WHOLE_PYTHON}", which runs all of Python.'
     raise ApiError("code_refused", f"{where}{first.message}", errors=errors, hint=hint)
