@@ -2,6 +2,7 @@
 in one transaction under a lock, so that replicas may start at once; what was applied is recorded with its checksum and
 never changes. The Supabase CLI applies the same files, and what it has recorded counts as done."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,13 @@ SUPABASE_DIRECTORY: Final = _INSTALLED if _INSTALLED.is_dir() else Path(__file__
 SERVING_LOGIN: Final = "agenthost_api"
 _LOCK: Final = 0x6167656E74  # "agent"
 _CLI_TABLE: Final = "supabase_migrations.schema_migrations"
+
+_LOCK_ATTEMPTS: Final = (0.5,) * 20 + (5,) * 4
+"""Seconds that the tables are waited for, and that whoever uses them is then left alone."""
+
+_TABLES: Final = """
+select string_agg(oid::regclass::text, ', ' order by oid) from pg_catalog.pg_class
+where relkind in ('r', 'p') and relnamespace in (to_regnamespace('agenthost'), to_regnamespace('agenthost_private'))"""
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -64,6 +72,8 @@ async def migrate(
             if not recorded and not pushed:
                 await _run(owner, (directory / "shim.sql").read_text())
             applied = [script for script in ours if script.name not in recorded | pushed]
+            if applied:
+                await _lock_tables(owner)
             for script in applied:
                 await _run(owner, script.text)
             await _record(owner, [script for script in ours if script.name not in recorded])
@@ -108,6 +118,24 @@ def newest_migration() -> str:
 def first_migration() -> str:
     """What is applied to a database once: to one that had nothing of agenthost."""
     return scripts()[0].name
+
+
+async def _lock_tables(owner: Connection) -> None:
+    """All tables at once, before any is changed: hosts may be serving. Each attempt is over before Postgres looks for a
+    deadlock (after a second), so that no run of theirs is ever ended for one; the last attempts outwait a vacuum."""
+    row = await (await owner.execute(_TABLES)).fetchone()
+    if not row or row[0] is None:
+        return
+    for seconds in _LOCK_ATTEMPTS:
+        try:
+            async with owner.transaction():
+                await owner.execute("select set_config('statement_timeout', %s, true)", (f"{seconds}s",))
+                await owner.execute(f"lock table {row[0]} in access exclusive mode".encode())
+                await owner.execute("set local statement_timeout = 0")
+                return
+        except psycopg.errors.QueryCanceled:
+            await asyncio.sleep(seconds)
+    raise DatabaseUnavailable("migrating: agenthost's tables stay in use by a long transaction: end it, then try again")
 
 
 async def _require_not_newer(owner: Connection, ours: list[Script]) -> None:

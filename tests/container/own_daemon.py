@@ -81,6 +81,8 @@ class OwnDaemon:
     def processes(self) -> list[int]:
         """The first process of each running container, as this machine numbers them."""
         running = self.docker("ps", "--quiet").split()
+        if not running:
+            return []
         return [int(pid) for pid in self.docker("inspect", "--format", "{{.State.Pid}}", *running).split()]
 
     def settings(self, directory: Path, **changes: Any) -> ContainerSettings:

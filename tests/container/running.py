@@ -30,8 +30,10 @@ class News:
 
 
 @asynccontextmanager
-async def running(settings: ContainerSettings, **options: Any) -> AsyncIterator[ContainerEngine]:
-    engine = ContainerEngine(settings, limits=LIMITS, **options)
+async def running(
+    settings: ContainerSettings, *, limits: Limits = LIMITS, **options: Any
+) -> AsyncIterator[ContainerEngine]:
+    engine = ContainerEngine(settings, limits=limits, **options)
     try:
         await engine.start()
         yield engine

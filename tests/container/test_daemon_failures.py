@@ -3,23 +3,31 @@
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.container.engine import ContainerEngine
 from sandbox.job import Outcome, SandboxUnavailable
+from sandbox.limits import Limits
 from tests.container.own_daemon import OwnDaemon, alive, own_daemon
-from tests.container.running import LIMITS, SLEEP, News, run, running, until
+from tests.container.running import HELLO, LIMITS, SLEEP, News, run, running, until
 from tests.deploy.engine import base_image
 
-BOUND_SECONDS = 30
+BOUND_SECONDS = 60
 """Within this everybody has an answer: the wall time of a run, and some time-outs."""
 
 
-async def outcome_or_unavailable(engine: ContainerEngine, *source: str) -> Outcome | SandboxUnavailable:
+PATIENT = replace(LIMITS, wall_seconds=15)
+"""For a run that must not have ended by itself when its daemon is killed, on a busy machine too."""
+
+
+async def outcome_or_unavailable(
+    engine: ContainerEngine, source: str = HELLO, *, limits: Limits = LIMITS
+) -> Outcome | SandboxUnavailable:
     try:
-        return await run(engine, *source)
+        return await run(engine, source, limits=limits)
     except SandboxUnavailable as error:
         return error
 
@@ -75,13 +83,13 @@ async def test_a_daemon_that_hangs_costs_nobody_more_than_the_bound(daemon: OwnD
             before = time.monotonic()
             with pytest.raises(SandboxUnavailable):
                 await run(engine)
-            assert time.monotonic() - before < 5
+            assert time.monotonic() - before < 10, "an engine that is known not to be ready was asked"
         finally:
             daemon.signal(signal.SIGCONT)
         await until(lambda: engine.status().ready)
         assert (await run(engine)).status == "succeeded"
         ticking.cancel()
-        assert longest_pause < 2
+        assert longest_pause < 5, "the event loop waited for the daemon"
         await until(lambda: len(daemon.containers()) == 2)
 
 
@@ -112,16 +120,16 @@ async def test_a_restart_under_load_is_unavailability_and_nothing_else(daemon: O
 
 
 async def test_a_run_of_a_killed_daemon_still_ends_at_its_limit(daemon: OwnDaemon, tmp_path: Path) -> None:
-    async with running(daemon.settings(tmp_path, pool=1)) as engine:
+    async with running(daemon.settings(tmp_path, pool=1), limits=PATIENT) as engine:
         forever = "import time\ndef run():\n    time.sleep(60)\n"
         await engine.check(forever)
         await until(lambda: len(daemon.containers()) == 1)
-        running_forever = asyncio.create_task(outcome_or_unavailable(engine, forever))
+        running_forever = asyncio.create_task(outcome_or_unavailable(engine, forever, limits=PATIENT))
         await until(lambda: len(daemon.processes()) == 2)
         pids = daemon.processes()
         daemon.kill()
         assert isinstance(await running_forever, SandboxUnavailable)
-        await until(lambda: not all(alive(pid) for pid in pids), seconds=LIMITS.wall_seconds + 10)
+        await until(lambda: not all(alive(pid) for pid in pids), seconds=PATIENT.wall_seconds + 10)
         await asyncio.to_thread(daemon.start)
         await until(lambda: engine.status().ready)
         assert (await run(engine)).status == "succeeded"

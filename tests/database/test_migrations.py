@@ -75,6 +75,25 @@ async def test_the_owner_needs_no_power_and_the_result_serves(postgres: Server, 
             assert await rows.fetchone() == (1,), table
 
 
+async def test_no_transaction_of_a_serving_host_ends_for_a_migration(postgres: Server, directory: Path) -> None:
+    """One that has used the table `runs` goes on to `agents`; the migration begins there, and comes to `runs` last."""
+    addresses = await postgres.clone()
+    later = (directory / "migrations" / f"{newest_migration()}.sql").with_stem("29990101000000_policies")
+    later.write_text(
+        "alter table agenthost.agents add column later int; alter table agenthost.runs add column later int;"
+    )
+    async with await addresses.owner() as serving:
+        async with serving.transaction():
+            await serving.execute("select from agenthost.runs")
+            migrating = asyncio.create_task(migrate(addresses.owner_dsn, directory=directory))
+            await asyncio.sleep(0.3)
+            await serving.execute("select from agenthost.agents")
+            await asyncio.sleep(2)
+            assert not migrating.done()
+        assert await migrating == (later.stem,)
+    await postgres.drop(addresses)
+
+
 async def test_every_earlier_version_comes_up_to_date(postgres: Server, directory: Path) -> None:
     files = sorted((directory / "migrations").glob("*.sql"))
     for kept in range(1, len(files)):

@@ -1,7 +1,6 @@
 """What the command line says of what an agent may do: after a push, after a model has written it, and to accept it."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from service.commands.files import push
 from service.commands.grants import accept_agent, grants_in_words
 from service.commands.new import write_agent
 from tests.service.conftest import LocalHost, User
+from tests.service.printed import printed_json, printed_line
 from tests.service.test_proposed import CODE, PROPOSED, written_by_a_model
 from tests.service.writing import writes, writing_host
 
@@ -63,7 +63,7 @@ async def test_a_push_says_what_the_agent_may_do_and_what_it_proposes(
     assert any(line.endswith("denied live until you accept it: agenthost accept made") for line in said)
     assert "may use   http (GET: api.example.com), kv" in said
     await asyncio.to_thread(push, host, [path], force=True, output=Output.JSON)
-    [told] = json.loads(capsys.readouterr().out.splitlines()[-1])["data"]
+    [told] = printed_json(capsys)["data"]
     assert (told["did"], told["proposed"]) == ("unchanged", PROPOSED)
 
 
@@ -73,13 +73,12 @@ async def test_accept_puts_in_force_what_is_proposed_and_says_it(
     await written_by_a_model(ada, local_host, CODE)
     host = connection(local_host.url, ada)
     await asyncio.to_thread(accept_agent, host, "made", output=Output.TEXT)
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("may use   ")
+    said = printed_line(capsys, "may use   ")
     assert all(each in said for each in ("http (GET: api.example.com)", "secrets (CRM_KEY)", "kv"))
     shown = (await ada.http.get("/agents/made")).json()
     assert (shown["proposed"], shown["capabilities"]) == ({}, {"kv": {}, "notify": {}, **PROPOSED})
     await asyncio.to_thread(accept_agent, host, "made", output=Output.JSON)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["capabilities"] == shown["capabilities"]
+    assert printed_json(capsys)["capabilities"] == shown["capabilities"]
     with pytest.raises(Exit) as ended:
         await asyncio.to_thread(accept_agent, host, "nobody", output=Output.TEXT)
     assert ended.value.exit_code == 1

@@ -21,6 +21,7 @@ from service.commands.files import pull, push
 from service.local import DEMO_USER_ID
 from tests.service.conftest import LocalHost, User
 from tests.service.operator import Operator, Up
+from tests.service.printed import printed_json
 from tests.service.served import bearer
 from tests.service.test_agent_file import fixtures, texts
 
@@ -348,8 +349,7 @@ async def test_rows_that_no_host_wrote_are_files_only_when_they_are_agents_made_
     await local_host.host.database.insert(ada.caller, "agents", rows)
     connection = Connection(local_host.url, ada.http.headers["authorization"].split()[1], 30)
     done = await asyncio.to_thread(pull, connection, tmp_path, None, force=False, output=Output.JSON)
-    printed = capsys.readouterr().out.splitlines()  # below the log of the host, which is in this process
-    told = {each["agent_name"]: each["did"] for each in json.loads(printed[-1])["data"]}
+    told = {each["agent_name"]: each["did"] for each in printed_json(capsys)["data"]}
     assert done == 1
     assert told == {"text": "pulled", "unknown": "pulled", "null": "refused", "number": "refused", "list": "refused"}
     directory = tmp_path / str(ada.user_id)
