@@ -83,9 +83,9 @@ async def _hand_over(engine: RestrictedEngine, job: Job) -> float:
     """Seconds from the first byte of the job to the last of the closing frame. The child's end is not in it."""
     child = await engine.nursery.take()
     began = time.perf_counter()
-    opening = opening_of(job)
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(child.connection, opening)
+    for part in opening_of(job):
+        await loop.sock_sendall(child.connection, part)
     head = await _read_exactly(child.connection, wire.LENGTH.size)
     closing = wire.decode(await _read_exactly(child.connection, wire.LENGTH.unpack(head)[0]))
     took = time.perf_counter() - began

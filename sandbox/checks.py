@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from sandbox import wire
 from sandbox.conversation import Conversation
@@ -19,7 +19,7 @@ CHECK_WALL_SECONDS = 10.0
 CHECK_FRAME_BYTES = 8 * 1024 * 1024
 CACHE_BYTES = 64 * 1024 * 1024
 
-Converse = Callable[[Conversation, bytes, float], Awaitable[Ended]]
+Converse = Callable[[Conversation, Iterable[bytes], float], Awaitable[Ended]]
 """Hold a conversation with a fresh guest: what to open it with, wall seconds. How the guest ended."""
 
 
@@ -68,7 +68,7 @@ class Checks:
             frame_bytes=CHECK_FRAME_BYTES,
         )
         conversation = Conversation(limits, no_calls)
-        end = await self._converse(conversation, opening(limits, frame), limits.wall_seconds)
+        end = await self._converse(conversation, (header(limits), frame), limits.wall_seconds)
         if conversation.closing is None and not own_fault(conversation, end):
             raise SandboxUnavailable("the check of a source was cut off")
         return read_checked(conversation.closing, "the source is too complex to be checked")
@@ -81,24 +81,27 @@ class Checks:
             self._cache_bytes -= _weight(dropped)
 
 
-def opening_of(job: Job) -> bytes:
-    """What a waiting guest is sent: the header that its limits are set by, and the job."""
-    message = {
-        "kind": "run",
-        "code": job.code.decode("ascii"),
-        "entry": job.entry,
-        "input": dict(job.input),
-        "test": job.test,
-        "output_bytes": job.limits.output_bytes,
-        "log_bytes": job.limits.log_bytes,
-        "frame_bytes": job.limits.frame_bytes,
-    }
-    return opening(job.limits, wire.encode(message))
+def opening_of(job: Job) -> Iterator[bytes]:
+    """What a waiting guest is sent: the header that its limits are set by, and the job, written while the guest
+    sets them."""
+    yield header(job.limits)
+    yield wire.encode(
+        {
+            "kind": "run",
+            "code": job.code.decode("ascii"),
+            "entry": job.entry,
+            "input": dict(job.input),
+            "test": job.test,
+            "output_bytes": job.limits.output_bytes,
+            "log_bytes": job.limits.log_bytes,
+            "frame_bytes": job.limits.frame_bytes,
+        }
+    )
 
 
-def opening(limits: Limits, frame: bytes) -> bytes:
-    """The header with its limits, and one frame."""
-    return wire.HEADER.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_bytes) + frame
+def header(limits: Limits) -> bytes:
+    """What is sent before any frame."""
+    return wire.HEADER.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_bytes)
 
 
 async def no_calls(_: Call) -> Reply:

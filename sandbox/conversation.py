@@ -5,7 +5,7 @@ protocol gets the verdict `sandbox_violation`. Only the host's own failures rais
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,10 +57,11 @@ class Conversation:
     _call_bytes: int = 0
     _buffer: bytearray = field(default_factory=bytearray)
 
-    async def hold(self, connection: Connection, opening: bytes, gone: "asyncio.Future[Any]") -> None:
+    async def hold(self, connection: Connection, opening: Iterable[bytes], gone: "asyncio.Future[Any]") -> None:
         """Send the job, then answer until the guest closes, breaks off, or a verdict falls. `gone`: the guest's end."""
         try:
-            await connection.send(opening)
+            for part in opening:
+                await connection.send(part)
             while self.closing is None:
                 payload = await self._frame(connection)
                 if payload is None:

@@ -5,7 +5,7 @@ What holds an agent is the container; what it asks for goes through the same wir
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,13 +130,12 @@ class ContainerEngine:
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
         conversation = Conversation(job.limits, on_call, on_log)
-        opened_with = opening_of(job)
         started = time.monotonic()
-        end = await self._converse(conversation, opened_with, job.limits.wall_seconds)
+        end = await self._converse(conversation, opening_of(job), job.limits.wall_seconds)
         wall_ms = (time.monotonic() - started) * 1000
         return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
 
-    async def _converse(self, conversation: Conversation, opened_with: bytes, wall_seconds: float) -> End:
+    async def _converse(self, conversation: Conversation, opening: Iterable[bytes], wall_seconds: float) -> End:
         """Take a container, hold the conversation, learn how it ended. SandboxUnavailable when it was lost."""
         pool = self._pool
         if pool is None:
@@ -145,7 +144,7 @@ class ContainerEngine:
         try:
             try:
                 async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS) as patience:
-                    await conversation.hold(container.streams, opened_with, container.streams.ended)
+                    await conversation.hold(container.streams, opening, container.streams.ended)
             except TimeoutError:
                 if not patience.expired():
                     raise

@@ -4,11 +4,11 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from sandbox import wire
-from sandbox.checks import Checks, no_calls, opening, opening_of
+from sandbox.checks import Checks, header, no_calls, opening_of
 from sandbox.conversation import Conversation, GuestGone, Verdict
 from sandbox.guest.probe import PROBES, WITHOUT_FILTER
 from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, SandboxUnavailable
@@ -86,13 +86,12 @@ class RestrictedEngine:
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
         conversation = Conversation(job.limits, on_call, on_log)
-        opened_with = opening_of(job)
         started = time.monotonic()
-        end = await self._converse(conversation, opened_with, job.limits.wall_seconds)
+        end = await self._converse(conversation, opening_of(job), job.limits.wall_seconds)
         wall_ms = (time.monotonic() - started) * 1000
         return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
 
-    async def _converse(self, conversation: Conversation, opened_with: bytes, wall_seconds: float) -> Exit:
+    async def _converse(self, conversation: Conversation, opening: Iterable[bytes], wall_seconds: float) -> Exit:
         """Take a child, hold the conversation, learn what it used. SandboxUnavailable when the zygote was lost.
 
         A guest that has said its last word, and waits to be hung up on, is asked the kernel about and dismissed: its
@@ -102,7 +101,7 @@ class RestrictedEngine:
         connection = _SocketConnection(child)
         try:
             async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
-                await conversation.hold(connection, opened_with, child.ended)
+                await conversation.hold(connection, opening, child.ended)
         except TimeoutError:
             conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
         except BaseException:
@@ -140,7 +139,7 @@ class RestrictedEngine:
         child = await (self.nursery.take() if filtered else self.nursery.take_unfiltered())
         conversation = Conversation(self._limits, no_calls)
         frame = wire.encode({"kind": "probe", "name": name})
-        await conversation.hold(_SocketConnection(child), opening(self._limits, frame), child.ended)
+        await conversation.hold(_SocketConnection(child), (header(self._limits), frame), child.ended)
         end = await child.finish()
         if conversation.closing is not None:
             return conversation.closing.get("denied") is True

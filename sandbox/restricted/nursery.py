@@ -23,6 +23,8 @@ REFILL_SECONDS = 0.02
 """How long a place may stay empty while enough others are parked: forks are kept out of the way of runs."""
 
 _DATAGRAM_BYTES = 65536
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC0", "LD_BIND_NOW": "1"}
+"""Of a zygote. Symbols of its libraries are bound at once: left for later, each child would bind them anew."""
 
 
 class Nursery:
@@ -142,7 +144,7 @@ class Nursery:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
-                env={"LC_ALL": "C.UTF-8", "TZ": "UTC0"},
+                env=_ENVIRONMENT,
             )
         zygote = ZygoteProcess(process, ours, loop.create_future())
         self._zygotes.add(zygote)

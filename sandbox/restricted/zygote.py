@@ -29,6 +29,9 @@ from sandbox.guest.serve import Guest
 from sandbox.restricted import jail
 from sandbox.restricted.seccomp import Filter, allow_list
 
+REHEARSALS = 20
+"""Of the zygote itself: so many that Python has specialized the code they go through."""
+
 EXIT_BROKEN = 95
 """A child ends so when its own trusted code fails: before the job, or in telling its end."""
 
@@ -103,6 +106,8 @@ class Zygote:
         sys.path.clear()
         os.environ.clear()
         jail.default_signals()
+        for _ in range(REHEARSALS):
+            self.rehearse()
         gc.collect()
         gc.freeze()
         gc.disable()
