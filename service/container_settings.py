@@ -24,7 +24,8 @@ class ContainerPoolSettings(BaseModel):
     container_runtime: str | None = Field(
         default=None,
         validation_alias=AliasChoices("AGENTHOST_CONTAINER_RUNTIME"),
-        description="Runtime of these containers, as the Docker daemon knows it: runsc for gVisor.",
+        description="Runtime of these containers, as the Docker daemon knows it. gVisor's name begins with 'runsc'; "
+        "any other one has to show every layer.",
     )
     container_base_image: str = Field(
         default="python:3.13-slim-trixie",

@@ -44,8 +44,11 @@ ENDED_FROM_OUTSIDE = frozenset({0, 137, 143})
 """Exit codes of a container that was killed, and of a warden that the host has left. A guest that has more processes
 than gVisor can hold makes it exit with another."""
 
+GVISOR = "runsc"
+"""A runtime whose name begins so has a kernel of its own. Any other is taken for one that has not."""
+
 OWN_KERNEL_LAYERS = frozenset({"seccomp", "memory", "processes"})
-"""What a runtime with a kernel of its own (gVisor) does from outside, where it cannot be seen from inside."""
+"""What a runtime with a kernel of its own does from outside, where it cannot be seen from inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class ContainerEngine:
         allow_weaker: bool = False,
     ) -> None:
         self._settings = settings
-        self._own_kernel = settings.runtime not in (None, "runc")
+        self._own_kernel = (settings.runtime or "").startswith(GVISOR)
         self._limits = limits
         self._say = say
         self._allow_weaker = allow_weaker

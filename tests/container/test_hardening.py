@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from sandbox.container.engine import (
     HEADROOM_BYTES,
+    OWN_KERNEL_LAYERS,
     PROCESSES,
     PROCESSES_OF_OWN_KERNEL,
     SCRATCH_BYTES,
@@ -270,6 +271,15 @@ async def test_a_container_that_lacks_a_layer_is_refused(layer: str, tmp_path: P
         assert layer in status.missing
         assert "the container does not hold" in status.detail
         assert layer in status.detail
+
+
+@pytest.mark.parametrize("layer", sorted(OWN_KERNEL_LAYERS))
+async def test_no_runtime_but_gvisor_is_spared_a_layer(layer: str, tmp_path: Path) -> None:
+    """runc, by a name that every Docker knows it by as well."""
+    runtime = "io.containerd.runc.v2"
+    async with engine_of(tmp_path, without(FLAGS[layer]), runtime=runtime, start_seconds=20.0) as engine:
+        assert not engine.status().ready
+        assert layer in engine.status().missing
 
 
 async def test_a_volume_that_reaches_the_disk_is_refused(tmp_path: Path) -> None:
