@@ -5,7 +5,7 @@ Nothing else reaches a client as an error: `service/problems.py` turns every exc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from service.names import NAME_IN_WORDS, NAME_PATTERN
 
@@ -19,7 +19,8 @@ class ErrorKind:
     hint: str
 
 
-_TRY_LATER = "Try again after the seconds in Retry-After."
+TRY_LATER: Final = "Try again after the seconds in Retry-After."
+"""The hint of what passes by itself: such an answer has the header."""
 _SEE_LIMITS = "GET /limits lists every limit with its unit."
 _FIX_AGENT = (
     "Correct the agent's code with PATCH /agents/{agent_name}; a dry run (?test=true) repeats it without acting."
@@ -44,9 +45,9 @@ ERRORS: Mapping[str, ErrorKind] = {
     "validation_failed": ErrorKind(
         422, "The request has invalid fields", "Correct what detail says, and each place in errors."
     ),
-    "quota_exceeded": ErrorKind(429, "A daily quota is used up", _TRY_LATER),
-    "too_many_checks": ErrorKind(429, "Too many checks in flight", _TRY_LATER),
-    "too_many_generations": ErrorKind(429, "Too many generations in flight", _TRY_LATER),
+    "quota_exceeded": ErrorKind(429, "A daily quota is used up", TRY_LATER),
+    "too_many_checks": ErrorKind(429, "Too many checks in flight", TRY_LATER),
+    "too_many_generations": ErrorKind(429, "Too many generations in flight", TRY_LATER),
     # Agents
     "not_your_agent": ErrorKind(403, "Not your agent", "Run agents under your own user id, the 'sub' of your token."),
     "agent_not_found": ErrorKind(404, "No such agent", "GET /agents lists your agents."),
@@ -74,7 +75,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "invalid_test_flag": ErrorKind(422, "The test flag is in doubt", "Say ?test=true or ?test=false once, or nothing."),
     "invalid_input": ErrorKind(422, "The input does not fit", "GET /agents/{agent_name} shows the input_schema."),
     "idempotency_key_reused": ErrorKind(422, "The key was used for another input", "Use a new Idempotency-Key."),
-    "too_many_runs": ErrorKind(429, "Too many runs in flight", _TRY_LATER),
+    "too_many_runs": ErrorKind(429, "Too many runs in flight", TRY_LATER),
     # Runs: the agent's own failures
     "agent_error": ErrorKind(502, "The agent raised an exception", _FIX_AGENT),
     "output_not_json": ErrorKind(502, "The agent returned something that is not JSON", _FIX_AGENT),
@@ -88,11 +89,11 @@ ERRORS: Mapping[str, ErrorKind] = {
     # The host's own failures
     "internal_error": ErrorKind(500, "The host made a mistake", "Report the request_id to whoever runs this host."),
     "cancelled": ErrorKind(503, "The run was cancelled", "GET /runs/{run_id} shows how far it came."),
-    "database_unavailable": ErrorKind(503, "The database cannot be reached", _TRY_LATER),
-    "engine_unavailable": ErrorKind(503, "The engine cannot run agents now", _TRY_LATER),
+    "database_unavailable": ErrorKind(503, "The database cannot be reached", TRY_LATER),
+    "engine_unavailable": ErrorKind(503, "The engine cannot run agents now", TRY_LATER),
     "run_not_recorded": ErrorKind(503, "It ran, and could not be recorded", "Do not repeat it: the outcome is here."),
-    "keys_unavailable": ErrorKind(503, "Tokens cannot be checked now", _TRY_LATER),
-    "not_ready": ErrorKind(503, "The host cannot run agents now", _TRY_LATER),
+    "keys_unavailable": ErrorKind(503, "Tokens cannot be checked now", TRY_LATER),
+    "not_ready": ErrorKind(503, "The host cannot run agents now", TRY_LATER),
 }
 
 

@@ -15,7 +15,7 @@ from starlette.routing import compile_path
 from sandbox.job import SandboxUnavailable
 from service.auth import refused
 from service.database.gateway import Conflict, DatabaseError, DatabaseUnavailable, Forbidden, Invalid
-from service.errors import ApiError, invalid_fields
+from service.errors import TRY_LATER, ApiError, invalid_fields
 
 log = structlog.get_logger("agenthost.problems")
 
@@ -37,7 +37,7 @@ def problem_response(error: ApiError, *, path: str, request_id: str) -> Response
     document = error.document(instance=path[:_LONGEST_INSTANCE], request_id=request_id)
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     headers = {"Cache-Control": "no-store", **error.headers}
-    if error.kind.status in (429, 503):
+    if error.kind.hint is TRY_LATER:
         headers.setdefault("Retry-After", str(RETRY_SECONDS))
     return Response(body, status_code=error.kind.status, media_type=MEDIA_TYPE, headers=headers)
 

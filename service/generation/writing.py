@@ -28,10 +28,10 @@ class Written:
 async def write_agent(host: Host, caller: Caller, body: AgentDefinition, progress: Progress) -> Written:
     """A new agent from its description. Raises ApiError; then nothing is stored."""
     store = AgentStore(database=host.database, caller=caller, files=host.files)
-    model_of(host)
     if body.description is None or not body.description.strip():
         errors = [{"pointer": "/description", "message": "should say what the agent does"}]
-        raise ApiError("validation_failed", "Without agent_config the description says what to write.", errors=errors)
+        raise ApiError("validation_failed", "Give agent_config (code), or a description for a model.", errors=errors)
+    model_of(host)
     if await store.list(name=body.agent_name, limit=1, cursor=None):
         raise ApiError("agent_exists", f"You already have an agent named {body.agent_name!r}.")
     generated = await _generated(host, store, Wish(description=body.description), progress)

@@ -136,7 +136,8 @@ async def test_a_name_is_taken_once_a_user(ada: User, eve: User) -> None:
         ({"agent_name": "x", "agent_config": {"code": GREETER, "engine": "warp"}}, "engine_not_supported", None),
         ({"agent_name": "x", "agent_config": "You are a helpful assistant. Be kind."}, "kind_not_supported", None),
         ({"agent_name": "x", "agent_config": {"prompt": "Be kind.", "model": "m"}}, "kind_not_supported", None),
-        ({"agent_name": "x"}, "model_not_configured", None),
+        ({"agent_name": "x"}, "validation_failed", "/description"),
+        ({"agent_name": "x", "description": " "}, "validation_failed", "/description"),
         ({"agent_name": "x", "description": "Greets.", "agent_config": None}, "model_not_configured", None),
         ({"agent_name": "x", "agent_config": "# " + "x" * 300_000}, "code_too_large", None),
         ([], "validation_failed", None),
@@ -405,7 +406,9 @@ async def test_a_check_stores_nothing_and_tells_everything(ada: User) -> None:
     assert failed.json()["ok"] is False
     assert failed.json()["errors"][0]["line"] == 1
     assert code_of(await ada.http.post("/agents/check", json={"code": COUNTER})) == "validation_failed"
-    assert code_of(await ada.http.post("/agents/generate", json={"description": "Greets."})) == "model_not_configured"
+    answer = await ada.http.post("/agents/generate", json={"description": "Greets."})
+    assert (answer.status_code, code_of(answer)) == (503, "model_not_configured")
+    assert "retry-after" not in answer.headers  # trying again would never help
     assert (await ada.http.get("/agents")).json()["data"] == []
 
 
