@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import pytest
 
-from sandbox.checks import _weight
 from sandbox.guest.probe import PROBES
 from sandbox.job import Call, Job, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
@@ -210,15 +209,6 @@ async def test_a_check_that_is_killed_is_nobodys_verdict() -> None:
         again = await engine.check(source)
         assert "cut off" not in str(again.problems)
         assert not [problem for problem in again.problems if problem.code == "source_refused"]
-
-
-async def test_what_is_checked_is_counted_once() -> None:
-    async with started() as engine:
-        for number in range(3):
-            source = f"def run():\n    return {number}\n"
-            await asyncio.gather(*(engine.check(source) for _ in range(20)))
-        assert len(engine._checks._cache) == 3
-        assert engine._checks._cache_bytes == sum(map(_weight, engine._checks._cache.values()))
 
 
 async def test_cancelling_leaves_no_process() -> None:
