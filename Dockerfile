@@ -4,7 +4,7 @@
 ARG BASE_IMAGE=python:3.13-slim-trixie
 
 FROM ${BASE_IMAGE} AS runner
-COPY sandbox/__init__.py sandbox/wire.py /opt/agenthost/sandbox/
+COPY sandbox/__init__.py sandbox/bpf.py sandbox/wire.py /opt/agenthost/sandbox/
 COPY sandbox/guest /opt/agenthost/sandbox/guest
 COPY sandbox/container/__init__.py /opt/agenthost/sandbox/container/
 COPY sandbox/container/inside /opt/agenthost/sandbox/container/inside

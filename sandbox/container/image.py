@@ -15,7 +15,7 @@ TARGET = "runner"
 BASE_ARGUMENT = "BASE_IMAGE"
 
 _SANDBOX = Path(_inside[0]).parents[1]
-_PARTS = ("__init__.py", "wire.py", "guest", "container/__init__.py", "container/inside")
+_PARTS = ("__init__.py", "bpf.py", "wire.py", "guest", "container/__init__.py", "container/inside")
 
 
 def dockerfile() -> Path:

@@ -14,7 +14,7 @@ import struct
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from sandbox.restricted.seccomp import Filter
+from sandbox.bpf import Filter
 
 LAYERS = ("ids", "namespaces", "root", "landlock", "capabilities", "descriptors", "limits", "timer", "seccomp")
 OPTIONAL_LAYERS = frozenset({"landlock"})

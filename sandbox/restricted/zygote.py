@@ -22,12 +22,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sandbox import wire
+from sandbox.bpf import Filter
 from sandbox.guest.channel import Channel
 from sandbox.guest.language import Language, PlainLanguage
 from sandbox.guest.rehearsal import rehearsal
 from sandbox.guest.serve import Guest
 from sandbox.restricted import jail
-from sandbox.restricted.seccomp import Filter, allow_list
+from sandbox.restricted.seccomp import allow_list
 
 REHEARSALS = 20
 """Of the zygote itself: so many that Python has specialized the code they go through."""

@@ -7,19 +7,14 @@ the first process from signals; gVisor does not.
 
 import ctypes
 import os
-import struct
 from typing import NamedTuple
+
+from sandbox.bpf import ALLOW, ARGUMENTS, EQUAL, ERRNO_EPERM, LOAD, RETURN, Filter, Instruction, native
 
 WARDEN = 1
 FAMILIES = (1, 2, 10, 16)
 """Of sockets: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Not AF_VSOCK, the hypervisor's, nor AF_ALG, with its way into
 the page cache (CVE-2026-31431)."""
-
-_ALLOW, _KILL_PROCESS, _ERRNO_EPERM = 0x7FFF0000, 0x80000000, 0x00050001
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24
-_X32_BIT = 0x40000000
-_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 
 class Calls(NamedTuple):
@@ -65,52 +60,41 @@ def guard_warden() -> None:
     calls = CALLS.get(os.uname().machine)
     if calls is None:
         return
-    instructions = program(calls)
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    header = (ctypes.c_uint64 * 2)(len(instructions), ctypes.addressof(buffer))
-    ctypes.CDLL(None).prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), header)
+    Filter(program(calls)).load(ctypes.CDLL(None))
 
 
-def program(calls: Calls) -> list[tuple[int, int, int, int]]:
+def program(calls: Calls) -> list[Instruction]:
     """What the kernel runs at each call: the number is loaded, and each part that knows it returns."""
-    found = [
-        (_LOAD, 0, 0, _ARCH),
-        (_EQUAL, 1, 0, calls.audit_arch),
-        (_RETURN, 0, 0, _KILL_PROCESS),
-        (_LOAD, 0, 0, _NUMBER),
-        (_AT_LEAST, 0, 1, _X32_BIT),
-        (_RETURN, 0, 0, _KILL_PROCESS),
-    ]
+    found = native(calls.audit_arch)
     for number in calls.refused:
-        found += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO_EPERM)]
-    of_process = [*((number, _ARGUMENT_0) for number in calls.of_process), (calls.ptrace, _ARGUMENT_1)]
+        found += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO_EPERM)]
+    of_process = [*((number, ARGUMENTS[0]) for number in calls.of_process), (calls.ptrace, ARGUMENTS[1])]
     for number, argument in of_process:
         found += [
-            (_EQUAL, 0, 4, number),
-            (_LOAD, 0, 0, argument),
-            (_EQUAL, 0, 1, WARDEN),
-            (_RETURN, 0, 0, _ERRNO_EPERM),
-            (_RETURN, 0, 0, _ALLOW),
+            (EQUAL, 0, 4, number),
+            (LOAD, 0, 0, argument),
+            (EQUAL, 0, 1, WARDEN),
+            (RETURN, 0, 0, ERRNO_EPERM),
+            (RETURN, 0, 0, ALLOW),
         ]
     for number, one_process in ((calls.setpriority, os.PRIO_PROCESS), (calls.ioprio_set, 1)):
         found += [  # of the caller alone: neither of another process, nor of a group or a user that the warden is in
-            (_EQUAL, 0, 6, number),
-            (_LOAD, 0, 0, _ARGUMENT_0),
-            (_EQUAL, 0, 3, one_process),
-            (_LOAD, 0, 0, _ARGUMENT_1),
-            (_EQUAL, 0, 1, 0),
-            (_RETURN, 0, 0, _ALLOW),
-            (_RETURN, 0, 0, _ERRNO_EPERM),
+            (EQUAL, 0, 6, number),
+            (LOAD, 0, 0, ARGUMENTS[0]),
+            (EQUAL, 0, 3, one_process),
+            (LOAD, 0, 0, ARGUMENTS[1]),
+            (EQUAL, 0, 1, 0),
+            (RETURN, 0, 0, ALLOW),
+            (RETURN, 0, 0, ERRNO_EPERM),
         ]
     found += [
-        (_EQUAL, 0, len(FAMILIES) + 3, calls.socket),
-        (_LOAD, 0, 0, _ARGUMENT_0),
-        *((_EQUAL, len(FAMILIES) - index, 0, family) for index, family in enumerate(FAMILIES)),
-        (_RETURN, 0, 0, _ERRNO_EPERM),
-        (_RETURN, 0, 0, _ALLOW),
+        (EQUAL, 0, len(FAMILIES) + 3, calls.socket),
+        (LOAD, 0, 0, ARGUMENTS[0]),
+        *((EQUAL, len(FAMILIES) - index, 0, family) for index, family in enumerate(FAMILIES)),
+        (RETURN, 0, 0, ERRNO_EPERM),
+        (RETURN, 0, 0, ALLOW),
     ]
-    return [*found, (_RETURN, 0, 0, _ALLOW)]
+    return [*found, (RETURN, 0, 0, ALLOW)]
 
 
 def warden_is_guarded() -> bool:
