@@ -22,6 +22,8 @@ log = structlog.get_logger("agenthost.request")
 
 CLIENT_CLOSED: Final = 499
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_ID_OR_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}|[A-Z][A-Z0-9_]{0,62}")
+"""Ids, versions, and names of agents and of secrets."""
 
 
 class InFlight:
@@ -122,17 +124,27 @@ class _Exchange:
         await self._send(message)
 
     def _log_line(self, took_ms: float) -> None:
-        # A path is logged only where a route has given it its form: ids and names, nothing else that a client wrote.
         log.info(
             "request",
             request_id=self._request_id,
             method=self._scope["method"],
-            path=self._scope["path"][:300] if "route" in self._scope else None,
+            path=_logged_path(self._scope),
             status=self._status,
             code=self._state.get("error_code"),
             user_id=self._state.get("user_id"),
             took_ms=round(took_ms, 2),
         )
+
+
+def _logged_path(scope: Scope) -> str | None:
+    """The path as its route has it, with ids and names in their places, and nothing else that a client wrote."""
+    if "route" not in scope:
+        return None
+    form: str = scope["route"].path_format
+    given = {name: str(value) for name, value in scope["path_params"].items()}
+    return form.format_map(
+        {name: value if _ID_OR_NAME.fullmatch(value) else f"{{{name}}}" for name, value in given.items()}
+    )
 
 
 def _request_id(scope: Scope) -> str:

@@ -1,6 +1,7 @@
 """Structured logs on standard error: JSON, one object a line, or readable lines on a terminal.
 
-A line holds ids, names, numbers and codes; never an input, an output, a token or an address with a password.
+A line holds ids, names, numbers and codes; never an input, an output, a token or an address with a password. Nothing in
+it steers the terminal that shows it.
 """
 
 import logging
@@ -18,9 +19,11 @@ def configure_logs(*, terminal: bool, level: int = logging.INFO) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Processor = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    last: list[Processor] = (
+        [_printable, structlog.dev.ConsoleRenderer()] if terminal else [structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
-        processors=[*shared, _without_nothing, renderer],
+        processors=[*shared, _without_nothing, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -29,7 +32,7 @@ def configure_logs(*, terminal: bool, level: int = logging.INFO) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _without_messages],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     root = logging.getLogger()
@@ -40,6 +43,18 @@ def configure_logs(*, terminal: bool, level: int = logging.INFO) -> None:
 def _without_nothing(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Drop the fields that are None: a line says what there is."""
     return {name: value for name, value in event.items() if value is not None}
+
+
+def _printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Every value such that it can neither steer a terminal nor begin a line: JSON is so by itself."""
+    return {name: _shown(value) for name, value in event.items()}
+
+
+def _shown(value: object) -> object:
+    text = value if isinstance(value, str) else repr(value)
+    if text.isprintable():
+        return value
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def frames_of(error: BaseException) -> list[str]:

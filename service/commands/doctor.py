@@ -13,7 +13,7 @@ import typer
 
 from sandbox.job import SandboxUnavailable
 from service.app import engines_of, remote_keys_of, secret_keys_of, verifier_of
-from service.commands.console import Exit, Output, print_json
+from service.commands.console import Exit, Output, print_json, printable
 from service.database.gateway import DatabaseError, DatabaseUnfit
 from service.database.ways import data_of
 from service.serving import CannotListen, listening_socket
@@ -41,7 +41,7 @@ async def examine(output: Output) -> Exit:
     else:
         for finding in findings:
             mark = "ok  " if finding.works else "FAIL" if finding.needed else "note"
-            typer.echo(f"{mark}  {finding.name:<10}  {finding.says}")
+            typer.echo(f"{mark}  {finding.name:<10}  {printable(finding.says)}")
             if not finding.works and finding.fix:
                 typer.echo(f"{'':<18}{finding.fix}")
     return Exit.OK if _could_serve(findings) else Exit.FAILED

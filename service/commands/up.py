@@ -11,7 +11,7 @@ import uvloop
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.commands.console import Exit, say, started_as
+from service.commands.console import Exit, printable, say, started_as
 from service.commands.samples import define_samples
 from service.commands.welcome import welcome
 from service.operations.routes import VERSION
@@ -36,7 +36,7 @@ def serve(settings: Settings) -> Exit:
     refusal = app.state.refusal
     if refusal is None:
         return Exit.OK
-    say(f"Error: {refusal}")
+    say(f"Error: {printable(refusal)}")
     say(f"{started_as()} doctor says what works here and what does not.")
     return Exit.FAILED
 
