@@ -37,15 +37,17 @@ class Checks:
         self._cache_bytes = 0
         self._checking: dict[bytes, asyncio.Task[Checked]] = {}
 
+    def known(self, source: str) -> Checked | None:
+        """As `Engine.known`."""
+        return self._remembered(_key(_encoded(source)))
+
     async def of(self, source: str) -> Checked:
         """As `Engine.check`. Answers are kept by the hash of the source, as long as this engine lives."""
-        size = len(source.encode("utf-8", "surrogatepass"))
-        if size > self._limits.source_bytes:
-            allowed = self._limits.source_bytes
-            return read_checked(None, f"the source is {size} bytes long; at most {allowed} are allowed")
-        key = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
-        if (known := self._cache.get(key)) is not None:
-            self._cache.move_to_end(key)
+        encoded = _encoded(source)
+        if len(encoded) > (allowed := self._limits.source_bytes):
+            return read_checked(None, f"the source is {len(encoded)} bytes long; at most {allowed} are allowed")
+        key = _key(encoded)
+        if (known := self._remembered(key)) is not None:
             return known
         if (checking := self._checking.get(key)) is None:
             checking = self._checking[key] = asyncio.get_running_loop().create_task(self._check_once(key, source))
@@ -76,6 +78,11 @@ class Checks:
         if conversation.closing is None and not own_fault(conversation, end):
             raise SandboxUnavailable("the check of a source was cut off")
         return read_checked(conversation.closing, "the source is too complex to be checked")
+
+    def _remembered(self, key: bytes) -> Checked | None:
+        if (known := self._cache.get(key)) is not None:
+            self._cache.move_to_end(key)
+        return known
 
     def _remember(self, key: bytes, checked: Checked) -> None:
         self._cache[key] = checked
@@ -111,6 +118,14 @@ def header(limits: Limits) -> bytes:
 async def no_calls(_: Call) -> Reply:
     """For conversations in which a guest has nothing to ask for."""
     raise wire.WireError("a check makes no calls")
+
+
+def _encoded(source: str) -> bytes:
+    return source.encode("utf-8", "surrogatepass")
+
+
+def _key(encoded: bytes) -> bytes:
+    return hashlib.sha256(encoded).digest()
 
 
 def _weight(checked: Checked) -> int:

@@ -35,7 +35,7 @@ class Problem:
     hint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """What a check found. With `problems` the source is refused and the rest is empty, but for `metadata`.
 
@@ -151,6 +151,10 @@ class Engine(Protocol):
     async def stop(self) -> None: ...
 
     def status(self) -> EngineStatus: ...
+
+    def known(self, source: str) -> Checked | None:
+        """What `check` would say at once, from what was found before."""
+        ...
 
     async def check(self, source: str) -> Checked:
         """Parse, apply the language policy, read the signature; executes nothing of the source. May be cached."""

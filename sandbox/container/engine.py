@@ -126,6 +126,10 @@ class ContainerEngine:
             missing=tuple(self._missing(self._layers)) if self._layers else (),
         )
 
+    def known(self, source: str) -> Checked | None:
+        """As the port says."""
+        return self._checks.known(source)
+
     async def check(self, source: str) -> Checked:
         """As the port says; in a container as well, by the Python that will run it."""
         return await self._checks.of(source)

@@ -79,6 +79,10 @@ class RestrictedEngine:
             missing=missing,
         )
 
+    def known(self, source: str) -> Checked | None:
+        """As the port says."""
+        return self._checks.known(source)
+
     async def check(self, source: str) -> Checked:
         """As the port says."""
         return await self._checks.of(source)

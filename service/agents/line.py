@@ -2,11 +2,9 @@
 told to come back. What the engine still remembers passes by the line."""
 
 import asyncio
-import hashlib
 from contextlib import AsyncExitStack
 from typing import Final
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from sandbox.job import Checked, Engine
 from service.errors import ApiError
@@ -31,14 +29,12 @@ class CheckLine:
 
     def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._turns = Turns(places=PLACES, places_of_a_user=PLACES_OF_A_USER, patience_seconds=patience_seconds)
-        self._known: WeakValueDictionary[tuple[str, bytes], Checked] = WeakValueDictionary()
         self._checking: set[asyncio.Task[Checked]] = set()
 
     async def check(self, engine: Engine, source: str, user_id: UUID) -> Checked:
         """`engine.check` in its turn. Raises TooManyChecks when that does not come."""
-        key = engine.name, hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()
-        if key in self._known:
-            return await engine.check(source)
+        if (known := engine.known(source)) is not None:
+            return known
         async with AsyncExitStack() as place:
             try:
                 await place.enter_async_context(self._turns.taken(user_id))
@@ -47,8 +43,7 @@ class CheckLine:
             task = asyncio.create_task(_placed(engine, source, place.pop_all()))
         self._checking.add(task)
         task.add_done_callback(self._ended)
-        checked = self._known[key] = await asyncio.shield(task)
-        return checked
+        return await asyncio.shield(task)
 
     def _ended(self, task: asyncio.Task[Checked]) -> None:
         self._checking.discard(task)

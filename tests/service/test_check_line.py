@@ -90,3 +90,21 @@ async def test_an_abandoned_check_keeps_its_place_until_it_has_ended(local_host:
     engine.go_on.set()
     await asyncio.gather(*others)
     assert (await line.check(engine, "another", user)).entry == "run"
+
+
+async def test_only_what_the_engine_remembers_passes_by_the_line(local_host: LocalHost) -> None:
+    line, user = CheckLine(patience_seconds=0.2), uuid4()
+    engine = _SlowEngine(local_host.host.engines["restricted"])
+    engine.go_on.set()
+    forgotten, remembered = f"def run():\n    return '{uuid4()}'\n", f"def run():\n    return '{uuid4()}'\n"
+    held = await line.check(engine, forgotten, user)
+    assert not (await local_host.host.engines["restricted"].check(remembered)).problems
+    engine.go_on.clear()
+    waiting = [asyncio.create_task(line.check(engine, f"{number}", user)) for number in range(PLACES_OF_A_USER)]
+    await asyncio.sleep(0.01)
+    assert (await line.check(engine, remembered, user)).entry == "run"
+    with pytest.raises(TooManyChecks):
+        await line.check(engine, forgotten, user)
+    assert held.entry == "run"
+    engine.go_on.set()
+    await asyncio.gather(*waiting)

@@ -93,6 +93,9 @@ class LentEngine:
     def status(self) -> EngineStatus:
         return self._real.status()
 
+    def known(self, source: str) -> Checked | None:
+        return self._real.known(source)
+
     async def check(self, source: str) -> Checked:
         return await self._real.check(source)
 
