@@ -91,18 +91,60 @@ def run():
     assert [way[:4] for way in own] == ["done", "done"]
 
 
+SIGNALS = (
+    TRY
+    + """
+import fcntl, socket, struct
+ONE_END, OTHER_END = socket.socketpair()
+OTHER_END.setblocking(False)
+FIRST = os.open("/proc/1", os.O_DIRECTORY)
+def owner(kind, process):
+    return fcntl.fcntl(ONE_END, 15, struct.pack("ii", kind, process))
+def by_input(name, number):
+    name()
+    fcntl.fcntl(ONE_END, fcntl.F_SETSIG, number)
+    fcntl.fcntl(ONE_END, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    OTHER_END.send(b"x")
+NAMES = {
+    "own": lambda: fcntl.fcntl(ONE_END, fcntl.F_SETOWN, 1),
+    "own group": lambda: fcntl.fcntl(ONE_END, fcntl.F_SETOWN, -1),
+    "own thread": lambda: owner(0, 1),
+    "own process": lambda: owner(1, 1),
+    "own process group": lambda: owner(2, 1),
+    "own as a file": lambda: fcntl.ioctl(ONE_END, 0x8901, struct.pack("i", 1)),
+    "own as a socket": lambda: fcntl.ioctl(ONE_END, 0x8902, struct.pack("i", 1)),
+}
+WAYS = {
+    "kill": lambda number: os.kill(1, number),
+    "tkill": lambda number: LIBC.tgkill(1, 1, number),
+    "queue": lambda number: LIBC.sigqueue(1, number, 0),
+    "queue for a thread": lambda number: LIBC.syscall(297, 1, 1, number, ctypes.create_string_buffer(128)),
+    "descriptor": lambda number: signal.pidfd_send_signal(os.pidfd_open(1), number),
+    "directory": lambda number: signal.pidfd_send_signal(FIRST, number),
+    **{name: lambda number, way=way: by_input(way, number) for name, way in NAMES.items()},
+}
+"""
+)
+
+
+async def test_no_signal_can_name_it(engine: ContainerEngine) -> None:
+    source = SIGNALS + "def run():\n    return {name: tried(lambda: way(0)) for name, way in WAYS.items()}\n"
+    found = await output(engine, source)
+    assert {name: way for name, way in found.items() if way != "refused"} == {}
+
+
 async def test_no_signal_reaches_it(engine: ContainerEngine) -> None:
-    source = """
-        import os, time
-        def run():
-            for number in range(1, 65):
-                try:
-                    os.kill(1, number)
-                except OSError:
-                    pass
-            time.sleep(0.5)
-            return "alive"
-        """
+    source = (
+        SIGNALS
+        + """
+def run():
+    for number in range(1, 65):
+        for way in WAYS.values():
+            tried(lambda: way(number))
+    time.sleep(0.5)
+    return "alive"
+"""
+    )
     assert await output(engine, source) == "alive"
 
 

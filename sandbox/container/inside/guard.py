@@ -7,6 +7,7 @@ the first process from signals; gVisor does not.
 
 import ctypes
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sandbox.bpf import ALLOW, ARGUMENTS, EQUAL, ERRNO_EPERM, LOAD, RETURN, Filter, Instruction, native
@@ -17,39 +18,52 @@ FAMILIES = (1, 2, 10, 16)
 the page cache (CVE-2026-31431)."""
 
 
+SET_OWNER = (8, 15)
+"""F_SETOWN and F_SETOWN_EX: whom a file sends signals to, of any number, when something can be read."""
+
+SET_OWNER_BY_IOCTL = (0x8901, 0x8902)
+"""FIOSETOWN and SIOCSPGRP: the same."""
+
+
 class Calls(NamedTuple):
     """Numbers of one architecture."""
 
     audit_arch: int
     refused: tuple[int, ...]
     """io_uring_setup, io_uring_enter, io_uring_register, io_setup, userfaultfd, bpf, perf_event_open, keyctl, add_key,
-    request_key, and modify_ldt where there is one"""
+    request_key; pidfd_send_signal, which takes a directory of /proc as well; and modify_ldt where there is one"""
     of_process: tuple[int, ...]
     """With a process as their first argument: prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity,
     sched_setattr; kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_open; process_vm_readv and _writev"""
     ptrace: int
     setpriority: int
     ioprio_set: int
+    fcntl: int
+    ioctl: int
     socket: int
 
 
 CALLS = {
     "x86_64": Calls(
         0xC000003E,
-        (425, 426, 427, 206, 323, 321, 298, 250, 248, 249, 154),
+        (425, 426, 427, 206, 323, 321, 298, 250, 248, 249, 424, 154),
         (302, 142, 144, 203, 314, 62, 200, 234, 129, 297, 434, 310, 311),
         ptrace=101,
         setpriority=141,
         ioprio_set=251,
+        fcntl=72,
+        ioctl=16,
         socket=41,
     ),
     "aarch64": Calls(
         0xC00000B7,
-        (425, 426, 427, 0, 282, 280, 241, 219, 217, 218),
+        (425, 426, 427, 0, 282, 280, 241, 219, 217, 218, 424),
         (261, 118, 119, 122, 274, 129, 130, 131, 138, 240, 434, 270, 271),
         ptrace=117,
         setpriority=140,
         ioprio_set=30,
+        fcntl=25,
+        ioctl=29,
         socket=198,
     ),
 }
@@ -68,15 +82,12 @@ def program(calls: Calls) -> list[Instruction]:
     found = native(calls.audit_arch)
     for number in calls.refused:
         found += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO_EPERM)]
-    of_process = [*((number, ARGUMENTS[0]) for number in calls.of_process), (calls.ptrace, ARGUMENTS[1])]
-    for number, argument in of_process:
-        found += [
-            (EQUAL, 0, 4, number),
-            (LOAD, 0, 0, argument),
-            (EQUAL, 0, 1, WARDEN),
-            (RETURN, 0, 0, ERRNO_EPERM),
-            (RETURN, 0, 0, ALLOW),
-        ]
+    for number in calls.of_process:
+        found += by_value(number, ARGUMENTS[0], (WARDEN,), ERRNO_EPERM, otherwise=ALLOW)
+    found += by_value(calls.ptrace, ARGUMENTS[1], (WARDEN,), ERRNO_EPERM, otherwise=ALLOW)
+    found += by_value(calls.fcntl, ARGUMENTS[1], SET_OWNER, ERRNO_EPERM, otherwise=ALLOW)
+    found += by_value(calls.ioctl, ARGUMENTS[1], SET_OWNER_BY_IOCTL, ERRNO_EPERM, otherwise=ALLOW)
+    found += by_value(calls.socket, ARGUMENTS[0], FAMILIES, ALLOW, otherwise=ERRNO_EPERM)
     for number, one_process in ((calls.setpriority, os.PRIO_PROCESS), (calls.ioprio_set, 1)):
         found += [  # of the caller alone: neither of another process, nor of a group or a user that the warden is in
             (EQUAL, 0, 6, number),
@@ -87,14 +98,18 @@ def program(calls: Calls) -> list[Instruction]:
             (RETURN, 0, 0, ALLOW),
             (RETURN, 0, 0, ERRNO_EPERM),
         ]
-    found += [
-        (EQUAL, 0, len(FAMILIES) + 3, calls.socket),
-        (LOAD, 0, 0, ARGUMENTS[0]),
-        *((EQUAL, len(FAMILIES) - index, 0, family) for index, family in enumerate(FAMILIES)),
-        (RETURN, 0, 0, ERRNO_EPERM),
-        (RETURN, 0, 0, ALLOW),
-    ]
     return [*found, (RETURN, 0, 0, ALLOW)]
+
+
+def by_value(number: int, argument: int, values: Sequence[int], verdict: int, *, otherwise: int) -> list[Instruction]:
+    """One call, which has this verdict where its argument is one of the values."""
+    return [
+        (EQUAL, 0, len(values) + 3, number),
+        (LOAD, 0, 0, argument),
+        *((EQUAL, len(values) - index, 0, value) for index, value in enumerate(values)),
+        (RETURN, 0, 0, otherwise),
+        (RETURN, 0, 0, verdict),
+    ]
 
 
 def warden_is_guarded() -> bool:
