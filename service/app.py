@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 
 from sandbox.container.engine import ContainerEngine, ContainerSettings
 from sandbox.job import Engine, SandboxUnavailable
@@ -23,6 +24,8 @@ from service.capabilities.registry import Registry, TwinsDiffer, standard_regist
 from service.database.gateway import Database, DatabaseError
 from service.database.user_tables import Tables
 from service.database.ways import Data, StartedTables, data_of
+from service.docs_page import HEADERS as docs_page_headers
+from service.docs_page import docs_page
 from service.edge import Edge, InFlight
 from service.host import Host
 from service.jwks import RemoteKeys
@@ -104,6 +107,7 @@ def create_app(
         version=VERSION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.readiness = ReadinessProbe()
@@ -267,3 +271,7 @@ def _describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(openapi()), headers=docs_page_headers)

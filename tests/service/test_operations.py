@@ -1,6 +1,11 @@
 """What the host says of itself: health, readiness, version, limits, keys, and its own description."""
 
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
+from html import escape
+from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
 
@@ -129,7 +134,45 @@ async def test_the_openapi_document_is_complete(anyone: httpx.AsyncClient) -> No
         assert public == ("security" not in operation), path
 
 
-async def test_the_document_can_be_read_in_a_browser(anyone: httpx.AsyncClient) -> None:
+class Elements(HTMLParser):
+    """What a page is made of: the names of its elements, where its attributes lead, and what can be linked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name == "href"]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+
+async def test_docs_shows_every_route_and_schema_in_a_browser(anyone: httpx.AsyncClient) -> None:
+    document = (await anyone.get("/openapi.json")).json()
     answer = await anyone.get("/docs")
-    assert answer.status_code == 200
-    assert "/openapi.json" in answer.text
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    page = Elements()
+    page.feed(answer.text)
+    operations = {each["operationId"] for item in document["paths"].values() for each in item.values()}
+    assert set(page.ids) == operations | set(document["components"]["schemas"])
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.removeprefix("#") for link in page.links} <= {*page.ids, "/openapi.json"}
+    assert escape('def run(name: str = "World")').replace("&quot;", r"\&quot;") in answer.text
+
+
+async def test_docs_runs_no_script_and_loads_nothing(anyone: httpx.AsyncClient) -> None:
+    answer = await anyone.get("/docs")
+    page = Elements()
+    page.feed(answer.text)
+    assert not page.names & {"script", "link", "img", "iframe", "object", "embed", "form", "base", "svg"}
+    assert page.attributes == {"lang", "charset", "href", "id"}
+    [style] = re.findall("<style>(.*?)</style>", answer.text, re.DOTALL)
+    hashed = b64encode(sha256(style.encode()).digest()).decode()
+    assert answer.headers["content-security-policy"] == (
+        f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    assert (await anyone.get("/docs/oauth2-redirect")).status_code == 404
