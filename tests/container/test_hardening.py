@@ -273,6 +273,14 @@ async def test_a_container_that_lacks_a_layer_is_refused(layer: str, tmp_path: P
         assert layer in status.detail
 
 
+async def test_the_engine_s_own_filter_is_not_taken_for_the_warden_s(tmp_path: Path) -> None:
+    """The engine's refuses a call that the warden's refuses too; the warden's cannot be put in force."""
+    rule = {"names": ["sched_setaffinity"], "action": "SCMP_ACT_ERRNO"}
+    profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
+    async with engine_of(tmp_path, without({"security_opt": [f"seccomp={profile}"]}), start_seconds=20.0) as engine:
+        assert engine.status().missing == ("no-new-privileges", "warden")
+
+
 @pytest.mark.parametrize("layer", sorted(OWN_KERNEL_LAYERS))
 async def test_no_runtime_but_gvisor_is_spared_a_layer(layer: str, tmp_path: Path) -> None:
     """runc, by a name that every Docker knows it by as well."""

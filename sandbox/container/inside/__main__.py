@@ -16,7 +16,7 @@ from sandbox.container.inside.warden import Warden, become_warden
 def main() -> None:
     os.environ.clear()
     seccomp = filtered()
-    become_warden()
+    warden = become_warden()
     header_in, header_out = os.pipe()
     done_in, done_out = os.pipe()
     pid = os.fork()
@@ -26,7 +26,7 @@ def main() -> None:
         live(header_in, done_out)
     os.close(header_in)
     os.close(done_out)
-    Warden(guest=pid, header=header_out, done=done_in).watch(layers(seccomp=seccomp))
+    Warden(guest=pid, header=header_out, done=done_in).watch(layers(seccomp=seccomp, warden=warden))
 
 
 if __name__ == "__main__":

@@ -69,12 +69,19 @@ CALLS = {
 }
 
 
-def guard_warden() -> None:
-    """In force for this process and all that it will start. Where it cannot be, `warden_is_guarded` tells."""
+def guard_warden() -> bool:
+    """In force for this process and all that it will start, for good. Whether it is."""
     calls = CALLS.get(os.uname().machine)
-    if calls is None:
-        return
-    Filter(program(calls)).load(ctypes.CDLL(None))
+    return calls is not None and Filter(program(calls)).load(ctypes.CDLL(None)) and _holds()
+
+
+def _holds() -> bool:
+    """Tried, since a kernel of another make could take a filter and not use it."""
+    try:
+        os.sched_setaffinity(WARDEN, os.sched_getaffinity(WARDEN))
+    except PermissionError:
+        return True
+    return False
 
 
 def program(calls: Calls) -> list[Instruction]:
@@ -110,12 +117,3 @@ def by_value(number: int, argument: int, values: Sequence[int], verdict: int, *,
         (RETURN, 0, 0, otherwise),
         (RETURN, 0, 0, verdict),
     ]
-
-
-def warden_is_guarded() -> bool:
-    """Tried, not believed."""
-    try:
-        os.sched_setaffinity(WARDEN, os.sched_getaffinity(WARDEN))
-    except PermissionError:
-        return True
-    return False

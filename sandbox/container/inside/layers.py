@@ -5,7 +5,6 @@ import os
 import re
 
 from sandbox.container.inside.accounting import limit_of
-from sandbox.container.inside.guard import warden_is_guarded
 
 LAYERS = (
     "user",
@@ -33,15 +32,15 @@ def filtered() -> bool:
     return bool(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) == _SECCOMP_MODE_FILTER)
 
 
-def layers(*, seccomp: bool) -> dict[str, bool]:
-    """Each of LAYERS: whether it is in force; `seccomp` is what `filtered` said."""
+def layers(*, seccomp: bool, warden: bool) -> dict[str, bool]:
+    """Each of LAYERS: whether it is in force; `seccomp` is what `filtered` said, `warden` what `become_warden` did."""
     status = dict(re.findall(r"^(\w+):\s*(\S*)", _text("/proc/self/status"), re.MULTILINE))
     held = {
         "user": 0 not in {*os.getresuid(), *os.getresgid(), *os.getgroups()},
         "capabilities": all(int(status.get(kind, "1"), 16) == 0 for kind in CAPABILITIES),
         "no-new-privileges": ctypes.CDLL(None).prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
         "seccomp": seccomp,
-        "warden": warden_is_guarded(),
+        "warden": warden,
         "network": set(re.findall(r"^ *(\S+):", _text("/proc/net/dev"), re.MULTILINE)) <= {"lo"},
         "read-only": not writable_disks(),
         "memory": limit_of("memory") is not None,

@@ -27,13 +27,14 @@ DYING_SECONDS = 1.0
 _PR_SET_DUMPABLE = 4
 
 
-def become_warden() -> None:
-    """Out of the guest's reach. Ends this process when it is not the first of a container, whose end would end all."""
+def become_warden() -> bool:
+    """Get out of the guest's reach: whether that worked. Ends this process when it is not the first of a container,
+    whose end would end all."""
     if os.getpid() != 1:
         sys.exit("sandbox.container.inside runs as the first process of a container, and nowhere else")
     if ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         sys.exit("this process cannot be made undumpable")
-    guard_warden()
+    return guard_warden()
 
 
 class Warden:
