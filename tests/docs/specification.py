@@ -29,6 +29,7 @@ ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
 AGENTS: Final = ROOT / "docs" / "agents.md"
 _SECTION: Final = r"(<!-- from the code: {name} -->\n).*?(<!-- end -->)"
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
+_COMMON: Final = ("help", "output", "url", "token")
 
 
 NAMES: Final = [
@@ -99,7 +100,7 @@ def commands_table() -> str:
     assert isinstance(group, TyperGroup)
     rows = []
     for name, command in _commands(group, "agenthost"):
-        options = " ".join(_usage(each) for each in command.params if each.name not in ("help", "output"))
+        options = " ".join(_usage(each) for each in command.params if each.name not in _COMMON)
         rows.append((f"`{name} {options}`".replace(" `", "`"), (command.help or "").split("\n\n")[0]))
     return table("command | does", rows)
 
@@ -113,9 +114,16 @@ def _commands(group: TyperGroup, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _usage(parameter: Any) -> str:
+    """As in a manual: brackets around what may be left out, dots after what may be repeated."""
     if parameter.param_type_name == "option":
-        return f"[{parameter.opts[-1]}]"
-    return str(parameter.metavar or parameter.name.upper())
+        flag = next(name for name in parameter.opts if name.startswith("--"))
+        usage = flag if parameter.is_flag else f"{flag} {parameter.name.upper()}"
+        again = f" [{flag} ...]" if parameter.multiple else ""
+    elif parameter.metavar:
+        return str(parameter.metavar)
+    else:
+        usage, again = parameter.name.upper(), "..." if parameter.nargs == -1 else ""
+    return f"{usage}{again}" if parameter.required else f"[{usage}{again}]"
 
 
 def modules_list() -> str:
@@ -124,13 +132,13 @@ def modules_list() -> str:
 
 
 def services_table() -> str:
-    """Every method of every service, with its signature and its docstring."""
+    """Every method of every service, with its signature and the first sentence of its docstring."""
     rows = []
     for service, methods in vars(Services(lambda *_: None)).items():
         for name, method in inspect.getmembers(methods, inspect.ismethod):
             if not name.startswith("_"):
                 call = f"services.{service}.{name}({', '.join(_parameters(inspect.signature(method)))})"
-                rows.append((f"`{call}`", inspect.getdoc(method) or ""))
+                rows.append((f"`{call}`", _first_sentence(inspect.getdoc(method) or "")))
     return table("call | does", rows)
 
 
@@ -156,7 +164,7 @@ def code_map(package: Path) -> str:
 
 def _first_sentence(docstring: str) -> str:
     paragraph = " ".join(docstring.split("\n\n")[0].split())
-    return re.split(r"(?<=\.) (?=[A-Z])", paragraph)[0]
+    return re.split(r"(?<=\.) (?=[A-Z`])", paragraph)[0]
 
 
 if __name__ == "__main__":

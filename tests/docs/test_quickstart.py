@@ -24,18 +24,20 @@ VISITS = """\
 def run(name: str, services=None):
     visits = services.kv.increment(f"visits/{name}")
     if visits % 10 == 0:
-        services.notify.send(f"{name} came for the {visits}. time")
+        services.notify.send(f"{name}: visit {visits}")
     return {"name": name, "visits": visits}
 """
 
 
 @pytest.fixture
-async def host(aimock: Aimock, tmp_path: Path) -> AsyncIterator[Hosted]:
+async def host(aimock: Aimock, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hosted]:
+    directory = tmp_path_factory.mktemp("page")  # short: the path of a socket in it has at most 107 bytes
     model, ready = f"model-{uuid4()}", '{"ready": true}'
     agent = {"code": VISITS, "summary": "Counts visits.", "example_input_json": '{"name": "Ada"}'}
-    for asked, content in ((ready, ready), ("tell me of every tenth", json.dumps(agent))):
+    for asked, content in ((ready, ready), ("notify me at every tenth", json.dumps(agent))):
         await aimock.teach({"match": {"userMessage": asked, "model": model}, "response": {"content": content}})
-    with started_host(tmp_path, OPENAI_MODEL=model, OPENAI_BASE_URL=f"{aimock.url}/v1") as host:
+    settings = {"AGENTHOST_DATA_DIR": ".agenthost", "OPENAI_MODEL": model, "OPENAI_BASE_URL": f"{aimock.url}/v1"}
+    with started_host(directory, **settings) as host:
         yield host
 
 
