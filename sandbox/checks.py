@@ -7,15 +7,16 @@ import asyncio
 import hashlib
 import json
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict
 
 from sandbox import wire
 from sandbox.conversation import Conversation
-from sandbox.job import Call, Checked, Job, Reply, SandboxUnavailable
+from sandbox.job import Call, Checked, Job, OnCall, OnLog, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
-from sandbox.verdicts import Ended, own_fault, read_checked
+from sandbox.verdicts import Ended, outcome_of, own_fault, read_checked
 
 CHECK_WALL_SECONDS = 10.0
 CHECK_FRAME_BYTES = 8 * 1024 * 1024
@@ -23,8 +24,8 @@ CACHE_BYTES = 64 * 1024 * 1024
 VALUE_BYTES = 80
 """What an object of Python needs beside its text, and the cache for its place."""
 
-Converse = Callable[[Conversation, Iterable[bytes], float], Awaitable[Ended]]
-"""Hold a conversation with a fresh guest: what to open it with, wall seconds. How the guest ended."""
+Converse = Callable[[Conversation, Iterable[bytes]], Awaitable[Ended]]
+"""Hold a conversation with a fresh guest: what to open it with. How the guest ended."""
 
 
 class Checks:
@@ -74,7 +75,7 @@ class Checks:
             frame_bytes=CHECK_FRAME_BYTES,
         )
         conversation = Conversation(limits, no_calls)
-        end = await self._converse(conversation, (header(limits), frame), limits.wall_seconds)
+        end = await self._converse(conversation, (header(limits), frame))
         if conversation.closing is None and not own_fault(conversation, end):
             raise SandboxUnavailable("the check of a source was cut off")
         return read_checked(conversation.closing, "the source is too complex to be checked")
@@ -90,6 +91,15 @@ class Checks:
         while self._cache_bytes > CACHE_BYTES:
             _, dropped = self._cache.popitem(last=False)
             self._cache_bytes -= _weight(dropped)
+
+
+async def run_job(job: Job, on_call: OnCall, on_log: OnLog | None, *, engine: str, converse: Converse) -> Outcome:
+    """As `Engine.run`."""
+    conversation = Conversation(job.limits, on_call, on_log)
+    started = time.monotonic()
+    end = await converse(conversation, opening_of(job))
+    wall_ms = (time.monotonic() - started) * 1000
+    return outcome_of(conversation, end, source=job.source, engine=engine, wall_ms=wall_ms)
 
 
 def opening_of(job: Job) -> Iterator[bytes]:

@@ -22,6 +22,9 @@ NAME_CHARS = 100
 CALL_FRAMES_BYTES = 4
 """All calls of a run together may be this many times as long as the longest single frame."""
 
+WALL_GRACE_SECONDS = 2.0
+"""What is in the guest ends a run at its limit; the host waits so much longer before it finds that itself."""
+
 
 class GuestGone(Exception):
     """The guest's end of the connection is closed: it died, or was killed. How, its end tells."""
@@ -45,7 +48,10 @@ class Verdict:
 
 @dataclass(slots=True)
 class Conversation:
-    """What was said so far. `closing` is the guest's closing frame, `verdict` the host's finding; often neither yet."""
+    """What was said so far. `closing` is the guest's closing frame, `verdict` the host's finding; often neither yet.
+
+    `late`: the verdict is that the host waited long enough.
+    """
 
     limits: Limits
     on_call: OnCall
@@ -53,20 +59,25 @@ class Conversation:
     logs: list[str] = field(default_factory=list)
     closing: dict[str, Any] | None = None
     verdict: Verdict | None = None
+    late: bool = False
     _log_bytes: int = 0
     _call_bytes: int = 0
     _buffer: bytearray = field(default_factory=bytearray)
 
     async def hold(self, connection: Connection, opening: Iterable[bytes], gone: "asyncio.Future[Any]") -> None:
         """Send the job, then answer until the guest closes, breaks off, or a verdict falls. `gone`: the guest's end."""
+        wall_seconds = self.limits.wall_seconds
         try:
-            for part in opening:
-                await connection.send(part)
-            while self.closing is None:
-                payload = await self._frame(connection)
-                if payload is None:
-                    return
-                await self._take(payload, connection, gone)
+            async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS) as patience:
+                for part in opening:
+                    await connection.send(part)
+                while self.closing is None and (payload := await self._frame(connection)) is not None:
+                    await self._take(payload, connection, gone)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            self.late = True
+            self.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
         except wire.WireError as error:
             self.verdict = Verdict("sandbox_violation", f"the guest broke the protocol: {error}")
         except EndRun as end:
@@ -79,15 +90,9 @@ class Conversation:
         """The guest has closed, and of what it sent nothing is left over."""
         return self.closing is not None and self.verdict is None and not self._buffer
 
-    async def rest(self, connection: Connection) -> None:
-        """Once the guest is dead: anything it sent behind its closing frame is a violation."""
-        if self.closing is None or self.verdict is not None:
-            return
-        try:
-            extra = bool(self._buffer) or bool(await connection.receive())
-        except GuestGone:
-            extra = bool(self._buffer)
-        if extra:
+    def conclude(self, *, unread: bool) -> None:
+        """The guest is dead. Anything it sent behind its closing frame, read or not, is a violation."""
+        if self.closing is not None and self.verdict is None and (self._buffer or unread):
             self.verdict = Verdict("sandbox_violation", "the guest went on after its closing frame")
 
     async def _frame(self, connection: Connection) -> bytes | None:

@@ -4,7 +4,6 @@ What holds an agent is the container; what it asks for goes through the same wir
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
-from sandbox.checks import Checks, opening_of
+from sandbox.checks import Checks, run_job
 from sandbox.container import image
 from sandbox.container.daemon import Daemon, DaemonError
 from sandbox.container.ending import End, read_end
@@ -23,10 +22,6 @@ from sandbox.container.pool import Container, Pool
 from sandbox.conversation import Conversation, Verdict
 from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, SandboxUnavailable
 from sandbox.limits import MIB, Limits
-from sandbox.verdicts import outcome_of
-
-WALL_GRACE_SECONDS = 2.0
-"""The warden in the container ends a run at its limit; the host waits so much longer before it kills."""
 
 REPORT_SECONDS = 5.0
 HEADROOM_BYTES = 64 * MIB
@@ -136,27 +131,18 @@ class ContainerEngine:
 
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
-        conversation = Conversation(job.limits, on_call, on_log)
-        started = time.monotonic()
-        end = await self._converse(conversation, opening_of(job), job.limits.wall_seconds)
-        wall_ms = (time.monotonic() - started) * 1000
-        return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
+        return await run_job(job, on_call, on_log, engine=self.name, converse=self._converse)
 
-    async def _converse(self, conversation: Conversation, opening: Iterable[bytes], wall_seconds: float) -> End:
+    async def _converse(self, conversation: Conversation, opening: Iterable[bytes]) -> End:
         """Take a container, hold the conversation, learn how it ended. SandboxUnavailable when it was lost."""
         pool = self._pool
         if pool is None:
             raise SandboxUnavailable("the container engine is not started")
         container = await pool.take()
         try:
-            try:
-                async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS) as patience:
-                    await conversation.hold(container.streams, opening, container.streams.ended)
-            except TimeoutError:
-                if not patience.expired():
-                    raise
+            await conversation.hold(container.streams, opening, container.streams.ended)
+            if conversation.late:
                 await self._require_daemon()
-                conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
             end = await self._end_of(container, conversation)
         except BaseException:
             await asyncio.shield(pool.destroy(container))

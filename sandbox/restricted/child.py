@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,11 +23,15 @@ _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a child ended, as the kernel told the zygote. `status` is a wait status; None when the zygote died first."""
+    """How a child ended, as the kernel told the zygote. `status` is a wait status; None when the zygote died first.
+
+    `unread`: it had sent something that nobody took.
+    """
 
     status: int | None
     cpu_ms: float = 0.0
     max_rss_bytes: int = 0
+    unread: bool = False
 
     @property
     def signal(self) -> signal.Signals | None:
@@ -56,13 +61,16 @@ class Child:
 
     def waits_to_be_hung_up_on(self) -> bool:
         """Whether it is alive and has sent nothing that was not read."""
+        return self._waiting() is None
+
+    def _waiting(self) -> bytes | None:
+        """The first byte that was sent and not read; none at the end; None when it may still come."""
         try:
-            self.connection.recv(1, socket.MSG_PEEK)
+            return self.connection.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            return True
+            return None
         except OSError:
-            pass
-        return False
+            return b""
 
     def used(self) -> Exit | None:
         """What the kernel says it used so far, if it is alive and can be seen from here."""
@@ -86,14 +94,17 @@ class Child:
 
     async def finish(self) -> Exit:
         """Hang up and wait until nothing of the child is left; a child that lingers is killed, then its zygote."""
-        self.connection.close()
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)  # what it has sent can still be seen
         for seconds, drastic in ((LINGER_SECONDS, self.kill), (REAP_SECONDS, self.zygote.kill)):
             done, _ = await asyncio.wait({self.ended}, timeout=seconds)
             if done:
                 break
             drastic()
         end = await self.ended
-        return replace(end, cpu_ms=max(end.cpu_ms - self.cpu_ns_before / 1e6, 0.0))
+        unread = bool(self._waiting())
+        self.connection.close()
+        return replace(end, cpu_ms=max(end.cpu_ms - self.cpu_ns_before / 1e6, 0.0), unread=unread)
 
 
 @dataclass(eq=False)

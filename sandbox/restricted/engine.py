@@ -3,23 +3,18 @@
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from sandbox import wire
-from sandbox.checks import Checks, header, no_calls, opening_of
-from sandbox.conversation import Conversation, GuestGone, Verdict
+from sandbox.checks import Checks, header, no_calls, run_job
+from sandbox.conversation import Conversation, GuestGone
 from sandbox.guest.probe import PROBES, WITHOUT_FILTER
 from sandbox.job import Checked, EngineStatus, Job, OnCall, OnLog, Outcome, SandboxUnavailable
 from sandbox.limits import Limits
-from sandbox.restricted.child import LINGER_SECONDS, Child, Exit
+from sandbox.restricted.child import Child, Exit
 from sandbox.restricted.jail import OPTIONAL_LAYERS
 from sandbox.restricted.nursery import Nursery
-from sandbox.verdicts import outcome_of
-
-WALL_GRACE_SECONDS = 2.0
-"""The kernel's timer in the guest ends a run at its limit; the host waits so much longer before it kills."""
 
 RECEIVE_BYTES = 256 * 1024
 
@@ -89,46 +84,30 @@ class RestrictedEngine:
 
     async def run(self, job: Job, *, on_call: OnCall, on_log: OnLog | None = None) -> Outcome:
         """As the port says."""
-        conversation = Conversation(job.limits, on_call, on_log)
-        started = time.monotonic()
-        end = await self._converse(conversation, opening_of(job), job.limits.wall_seconds)
-        wall_ms = (time.monotonic() - started) * 1000
-        return outcome_of(conversation, end, source=job.source, engine=self.name, wall_ms=wall_ms)
+        return await run_job(job, on_call, on_log, engine=self.name, converse=self._converse)
 
-    async def _converse(self, conversation: Conversation, opening: Iterable[bytes], wall_seconds: float) -> Exit:
+    async def _converse(self, conversation: Conversation, opening: Iterable[bytes]) -> Exit:
         """Take a child, hold the conversation, learn what it used. SandboxUnavailable when the zygote was lost.
 
         A guest that has said its last word, and waits to be hung up on, is asked the kernel about and dismissed: its
-        end need not be waited for. Any other is killed, and waited for.
+        end need not be waited for. Any other's is; who has not said it is killed.
         """
         child = await self.nursery.take()
-        connection = _SocketConnection(child)
         try:
-            async with asyncio.timeout(wall_seconds + WALL_GRACE_SECONDS):
-                await conversation.hold(connection, opening, child.ended)
-        except TimeoutError:
-            conversation.verdict = Verdict("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
+            await conversation.hold(_SocketConnection(child), opening, child.ended)
+            if conversation.silent and child.waits_to_be_hung_up_on() and (used := child.used()) is not None:
+                self.nursery.dismiss(child)
+                return used
+            if conversation.closing is None:
+                child.kill()
+            end = await asyncio.shield(child.finish())
         except BaseException:
             child.kill()
             await asyncio.shield(child.finish())
             raise
-        if conversation.silent and child.waits_to_be_hung_up_on() and (used := child.used()) is not None:
-            self.nursery.dismiss(child)
-            return used
-        return await self._end_of(child, conversation, connection)
-
-    async def _end_of(self, child: Child, conversation: Conversation, connection: "_SocketConnection") -> Exit:
-        if conversation.closing is None:
-            child.kill()
-        try:
-            await asyncio.wait({child.ended}, timeout=LINGER_SECONDS)
-            if not child.ended.done():
-                child.kill()
-            await conversation.rest(connection)
-        finally:
-            end = await asyncio.shield(child.finish())
         if end.status is None and conversation.closing is None:
             raise SandboxUnavailable("the sandbox was lost during the run")
+        conversation.conclude(unread=end.unread)
         return end
 
     async def _self_test(self) -> list[str]:

@@ -349,3 +349,18 @@ async def test_one_source_asked_for_many_times_at_once_is_checked_alike(engine: 
     source = "def run():\n    return 'many'\n"
     found = await asyncio.gather(*(engine.check(source) for _ in range(40)))
     assert all(each == found[0] and not each.problems for each in found)
+
+
+async def test_a_time_out_in_a_call_is_the_hosts_and_not_the_runs(engine: Engine) -> None:
+    async def on_call(call: Call) -> Reply:
+        raise TimeoutError("of the broker's own")
+
+    with pytest.raises(TimeoutError, match="of the broker's own"):
+        await run(engine, "def run(services):\n    services.kv.get('a')\n", on_call=on_call)
+
+
+async def test_only_what_was_checked_is_known(engine: Engine) -> None:
+    source = "def run():\n    return 'known'\n"
+    assert engine.known(source) is None
+    found = await checked(engine, source)
+    assert engine.known(source) == found

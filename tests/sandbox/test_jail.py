@@ -16,6 +16,7 @@ import pytest
 from sandbox.guest.probe import PROBES
 from sandbox.job import Call, Job, Outcome, Reply, SandboxUnavailable
 from sandbox.limits import Limits
+from sandbox.restricted.child import Child
 from sandbox.restricted.engine import RestrictedEngine
 from sandbox.restricted.jail import LAYERS, OPTIONAL_LAYERS
 
@@ -211,6 +212,38 @@ async def test_a_check_that_is_killed_is_nobodys_verdict() -> None:
         assert not [problem for problem in again.problems if problem.code == "source_refused"]
 
 
+async def taken_once(engine: RestrictedEngine, source: str) -> tuple[asyncio.Task[Outcome], Child]:
+    """A run, and the child that it was handed; what it uses cannot be seen, as where /proc hides others' processes."""
+    await engine.check(source)
+    zygote = engine.nursery.current
+    assert zygote is not None
+    await eventually(lambda: [child.parked for child in zygote.children.values()] == [True, True])
+    children = list(zygote.children.values())
+    for child in children:
+        child.host_pid = None
+    running = asyncio.create_task(run(engine, source))
+    await eventually(lambda: any(not child.parked for child in children))
+    return running, next(child for child in children if not child.parked)
+
+
+async def test_a_guest_whose_usage_cannot_be_seen_ends_by_itself() -> None:
+    async with started() as engine:
+        running, child = await taken_once(engine, "def run():\n    return sum(range(1000000))\n")
+        outcome = await running
+        assert (outcome.status, child.ended.result().status) == ("succeeded", 0)
+        assert outcome.usage.cpu_ms > 0
+
+
+async def test_a_zygote_that_hangs_holds_up_no_run_for_ever() -> None:
+    source = "import time\ndef run():\n    time.sleep(1)\n    return 'slept'\n"
+    async with started() as engine:
+        running, child = await taken_once(engine, source)
+        os.kill(processes_below(child.zygote.process.pid)[0], signal.SIGSTOP)
+        async with asyncio.timeout(15):
+            assert (await running).output == "slept"
+        assert await answers(engine)
+
+
 async def test_cancelling_leaves_no_process() -> None:
     async with started() as engine:
         await engine.check(SLEEPER)
@@ -243,6 +276,7 @@ async def test_stopping_leaves_no_process_and_no_descriptor() -> None:
 HOST = """
 import asyncio, sys
 from sandbox.limits import Limits
+from sandbox.restricted.child import Child
 from sandbox.restricted.engine import RestrictedEngine
 async def main():
     engine = RestrictedEngine(limits=Limits(), parked=3)
