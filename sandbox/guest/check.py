@@ -1,6 +1,7 @@
 """Checks a source: language, signature, metadata, services used. Executes nothing of it. Runs only inside a jail."""
 
 import ast
+import symtable
 import warnings
 from types import CodeType
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sandbox.guest.inference import infer
 from sandbox.guest.language import AGENT_FILE, Language, Refused, problem
 from sandbox.guest.metadata import read_metadata
-from sandbox.guest.services import ERRORS, SERVICES
+from sandbox.guest.services import CALLS, ERRORS, SERVICES
 from sandbox.guest.signature import read_signature
 
 MAX_PROBLEMS = 100
@@ -45,7 +46,9 @@ def read(source: str, tree: ast.Module, problems: list[dict[str, Any]]) -> dict[
     """What the syntax tree says of the agent; adds to `problems`."""
     signature = read_signature(tree)
     metadata, wrong = read_metadata(source, tree)
-    problems += signature.problems + wrong + absent_services(tree)
+    problems += signature.problems + wrong + absent_services(tree) + absent_calls(tree)
+    if not problems:
+        problems += services_not_taken(source, tree, signature.entry)
     return {
         "entry": signature.entry,
         "description": signature.description,
@@ -64,6 +67,48 @@ def absent_services(tree: ast.Module) -> list[dict[str, Any]]:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "services"
         if node.attr not in SERVICES and node.attr not in ERRORS
     ]
+
+
+def absent_calls(tree: ast.Module) -> list[dict[str, Any]]:
+    """Calls that a service does not have, where it is named in full; an alias may be another's name."""
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(
+                value=ast.Attribute(value=ast.Name(id="services"), attr=service), attr=name, ctx=ast.Load()
+            ) if name not in CALLS.get(service, (name,)) and not name.startswith("_"):
+                hint = f"There are: {', '.join(CALLS[service])}."
+                message = f"services.{service} has no {name!r}"
+                found.append(problem(node.lineno, node.col_offset, "call_not_available", message, hint))
+    return found
+
+
+def services_not_taken(source: str, tree: ast.Module, entry: str) -> list[dict[str, Any]]:
+    """An entry point that reads `services` where nothing binds it: a NameError in every run that comes there."""
+    module = symtable.symtable(source, AGENT_FILE, "exec")
+    if _binds_services(module):
+        return []
+    of_entry = [table for table in module.get_children() if table.get_name() == entry][-1]
+    if not any(symbol.is_global() for symbol in _services_in(of_entry)):
+        return []
+    function = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == entry][-1]
+    hint = f"Write services=None as the last parameter of {entry}."
+    message = f"{entry!r} uses services and does not take it"
+    return [problem(function.lineno, function.col_offset, "services_not_taken", message, hint)]
+
+
+def _binds_services(module: symtable.SymbolTable) -> bool:
+    """Whether it is a name of the module, made there or in a function that declares it global."""
+    own = "services" in module.get_identifiers() and module.lookup("services").is_local()
+    return own or any(symbol.is_declared_global() and symbol.is_assigned() for symbol in _services_in(module))
+
+
+def _services_in(table: symtable.SymbolTable) -> list[symtable.Symbol]:
+    """The name `services` as each scope of a table sees it."""
+    scopes = [table]
+    for scope in scopes:
+        scopes += scope.get_children()
+    return [scope.lookup("services") for scope in scopes if "services" in scope.get_identifiers()]
 
 
 def refusal(problems: list[dict[str, Any]], metadata: dict[str, Any]) -> dict[str, Any]:

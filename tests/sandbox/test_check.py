@@ -9,6 +9,7 @@ import pytest
 from sandbox.guest.check import check
 from sandbox.guest.inference import infer
 from sandbox.guest.metadata import read_metadata
+from sandbox.guest.services import CALLS, SERVICES, Services
 from tests.sandbox.languages import plain, restricted
 
 DIGEST = '''# /// agent
@@ -55,6 +56,68 @@ def test_a_service_that_does_not_exist_is_refused_with_its_place() -> None:
     assert (problem["line"], problem["column"], problem["code"]) == (2, 11, "service_not_available")
     assert "'weather'" in problem["message"]
     assert "kv, db, email, notify" in problem["hint"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def run(a):\n    return services.kv.get(a)\n",
+        "def helper(services):\n    return services.kv\n\ndef run(a):\n    return helper(services)\n",
+        "def run(a):\n    return [services.kv.get(x) for x in a]\n",
+        "def run(a):\n    def inner():\n        return services.kv\n    return inner()\n",
+        "def run(**kwargs):\n    return (lambda: services.kv)()\n",
+        "def run[T](a: str):\n    return services.kv\n",
+        "def run(services):\n    return 1\n\ndef run(a):\n    return services.kv\n",
+    ],
+)
+def test_services_that_the_entry_point_does_not_take_are_refused(source: str) -> None:
+    found, code = check(source, plain())
+    (problem,) = found["problems"]
+    assert (code, problem["code"]) == (None, "services_not_taken")
+    assert source.splitlines()[problem["line"] - 1].startswith("def run")
+    assert "services=None" in problem["hint"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def run(a, *, services): return services.kv\n",
+        "services = 1\ndef run(): return services\n",
+        "class services: kv = 1\ndef run(): return services.kv\n",
+        "import json as services\ndef run(): return str(services)\n",
+        "def keep(given):\n    global services\n    services = given\n\ndef run(): return services\n",
+        "def run():\n    services = {}\n    return services\n",
+        "def run():\n    for services in []: pass\n    return (lambda services: services.kv)(1)\n",
+        "def run():\n    def inner(services): return services.kv\n    return inner(1)\n",
+        "def helper(): return services.kv\ndef run(): return 1\n",
+        "def run(): return 'services.kv.put'\n",
+        "def run(services): return getattr(services.kv, 'put', None)\n",
+        "def run(services): return services.kv.__doc__\n",
+        "def run(services):\n    services.kv.mine = 1\n",
+        "def run(services):\n    kv = services.kv\n    kv = {}\n    return kv.items()\n",
+        "def run(services, other): return other.services.kv.get('k')\n",
+    ],
+)
+def test_what_may_well_run_is_not_refused_for_its_services(source: str) -> None:
+    assert check(source, plain())[0]["problems"] == []
+
+
+def test_a_call_that_a_service_does_not_have_is_refused_with_those_it_has() -> None:
+    found, code = check("def run(services):\n    return services.kv.put('a', 1)\n", restricted())
+    assert code is None
+    (problem,) = found["problems"]
+    assert (problem["line"], problem["column"], problem["code"]) == (2, 11, "call_not_available")
+    assert problem["message"] == "services.kv has no 'put'"
+    assert problem["hint"] == "There are: delete, get, increment, list, set."
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_call_that_is_not_there_is_told_with_those_that_are(name: str) -> None:
+    service = getattr(Services(lambda *_: None), name)
+    with pytest.raises(AttributeError, match=rf"^{name} has no wish; it has {', '.join(CALLS[name])}$"):
+        service.wish  # noqa: B018
+    assert all(callable(getattr(service, call)) for call in CALLS[name])
+    assert set(CALLS) == set(SERVICES)
 
 
 def test_check_is_deterministic_json() -> None:

@@ -140,6 +140,12 @@ CASES: dict[str, list[tuple[str, str]]] = {
     "service_not_available": [
         ("def run(services):\n    return services.weather()\n", "def run(services):\n    return services.kv.get('k')\n")
     ],
+    "call_not_available": [
+        ("def run(services):\n    services.kv.put('k', 1)\n", "def run(services):\n    services.kv.set('k', 1)\n")
+    ],
+    "services_not_taken": [
+        ("def run(a):\n    services.kv.get(a)\n", "def run(a, services=None):\n    services.kv.get(a)\n")
+    ],
     "syntax_error": [("def run(:\n", "def run():\n    return 1\n")],
     "too_complex": [("-" * 100_000 + "1", RUN)],
     "not_text": [(f"x = 1\0{RUN}", f"x = 1{RUN}")],

@@ -6,7 +6,7 @@ Nothing here grants anything: the broker decides, and a guest that forges frames
 from typing import Any
 
 from sandbox.guest.services.agents import Agents
-from sandbox.guest.services.asking import Ask, CapabilityDenied, ServiceError
+from sandbox.guest.services.asking import Ask, CapabilityDenied, ServiceError, calls_of
 from sandbox.guest.services.db import Db
 from sandbox.guest.services.email import Email
 from sandbox.guest.services.http import Http
@@ -38,6 +38,9 @@ class Services:
 
 SERVICES = ("http", "llm", "kv", "db", "email", "notify", "agents", "secrets")
 """The services that an agent can name."""
+
+CALLS = {kind.__name__.lower(): calls_of(kind) for kind in (Http, Llm, Kv, Db, Email, Notify, Agents, Secrets)}
+"""What each of them can be asked."""
 
 ERRORS = ("CapabilityDenied", "ServiceError")
 """What else `services` has: the exceptions that calls raise."""

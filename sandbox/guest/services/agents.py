@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 
-class Agents:
+class Agents(Service):
     """Other agents of the same owner."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def run(self, name: str, input: dict[str, Any] | None = None) -> Any:
         """Run another agent with this input, within the time this run has left; its output.

@@ -21,6 +21,22 @@ _ERRORS: dict[str, type[Exception]] = {
 Ask = Callable[[str, str, dict[str, Any]], Any]
 
 
+class Service:
+    """What all of them are: ways to ask. One that is not there is told with those that are."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def __getattr__(self, name: str) -> Any:
+        kind = type(self)
+        raise AttributeError(f"{kind.__name__.lower()} has no {name}; it has {', '.join(calls_of(kind))}")
+
+
+def calls_of(kind: type[Service]) -> tuple[str, ...]:
+    """What an agent can call of a service, by name."""
+    return tuple(sorted(name for name in vars(kind) if not name.startswith("_")))
+
+
 def asker(channel: Channel) -> Ask:
     """Sends a call, waits for its reply, returns the result or raises what the broker said."""
 

@@ -3,22 +3,19 @@
 from typing import Any
 
 from sandbox.guest.results import ISO, is_one_of
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 Row = dict[str, Any]
 _AS_TEXT = (("decimal", "Decimal"), ("uuid", "UUID"))
 
 
-class Db:
+class Db(Service):
     """The owner's own tables, under the owner's own policies.
 
     `where` is {column: value} or {column: {op: value}} with op one of eq neq gt gte lt lte like in is; None is SQL's
     null, and all of it must hold. Names are plain: lower case, digits and _. What comes back is JSON: dates and times
     are text. Raises ValueError for what the table does not have or take, ServiceError for what it refuses.
     """
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def select(
         self,

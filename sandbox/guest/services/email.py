@@ -1,13 +1,10 @@
 """`services.email` as an agent sees it."""
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 
-class Email:
+class Email(Service):
     """E-mail, to those whom the manifest and the operator allow."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def send(self, to: str | list[str], subject: str, text: str, html: str | None = None) -> dict[str, str]:
         """Send one message to at most 20 addresses, all of them or none; its id comes back as {"message_id": ...}.

@@ -3,7 +3,7 @@
 import json as json_text
 from typing import Any
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 from sandbox.guest.services.secrets import header_value
 
 
@@ -47,15 +47,12 @@ class Response:
         return f"<Response {self.status} of {self.url}>"
 
 
-class Http:
+class Http(Service):
     """Requests to the hosts that the manifest names, over https unless it also names http.
 
     Each call raises CapabilityDenied for what the manifest lacks, ServiceError when there is no answer (no connection,
     no time left, too large), and ValueError or TypeError for arguments that cannot be sent.
     """
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def request(
         self,

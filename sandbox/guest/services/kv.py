@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 
-class Kv:
+class Kv(Service):
     """JSON values that only this agent sees, kept between runs."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value stored under `key`, or `default` when there is none or its time is over."""

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 
-class Llm:
+class Llm(Service):
     """A language model."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def complete(
         self,

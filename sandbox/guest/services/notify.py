@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 
-class Notify:
+class Notify(Service):
     """Notifications to the agent's owner."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def send(
         self,

@@ -2,7 +2,7 @@
 
 from typing import Any, NoReturn
 
-from sandbox.guest.services.asking import Ask
+from sandbox.guest.services.asking import Service
 
 Part = str | dict[str, str]
 
@@ -29,11 +29,8 @@ class Secret:
         raise TypeError('a secret cannot be put into a text: pass "Bearer " + ref as the header')
 
 
-class Secrets:
+class Secrets(Service):
     """The owner's secrets, by name."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
 
     def ref(self, name: str) -> Secret:
         """A handle for a header of `http`: headers={"Authorization": "Bearer " + services.secrets.ref("KEY")}. It is
