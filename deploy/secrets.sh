@@ -6,6 +6,7 @@ umask 077
 password() { head -c 24 /dev/urandom | base64 | tr '+/' '-_'; }
 cat >.env <<END
 POSTGRES_PASSWORD=$(password)
+AGENTHOST_OWNER_PASSWORD=$(password)
 AGENTHOST_API_PASSWORD=$(password)
 AGENTHOST_SECRET_KEYS=k1:$(head -c 32 /dev/urandom | base64)
 END

@@ -13,6 +13,14 @@ import pytest
 from tests.deploy.agents import count, define
 from tests.deploy.engine import ROOT, build_postgres, client_of
 
+OWNERS = """
+select distinct rolname, rolsuper, rolbypassrls from pg_roles where oid in (
+  select datdba from pg_database where datname = current_database()
+  union select nspowner from pg_namespace where nspname like 'agenthost%'
+  union select relowner from pg_class where relnamespace::regnamespace::text like 'agenthost%'
+  union select proowner from pg_proc where pronamespace::regnamespace::text like 'agenthost%')
+"""
+
 
 class Project:
     """One `docker compose` project of this checkout, with secrets of its own."""
@@ -57,6 +65,12 @@ def serving(project: Project) -> httpx.Client:
     return client_of(address, lambda: project("exec", "-T", "agenthost", "agenthost", "token"), lambda: project("logs"))
 
 
+def query(project: Project, sql: str) -> str:
+    """What the superuser sees."""
+    ask = 'PGPASSWORD="$POSTGRES_PASSWORD" exec psql -h /run/postgresql -U postgres -d agenthost -Atc "$0"'
+    return project("exec", "-T", "postgres", "sh", "-c", ask, sql)
+
+
 def test_the_project_migrates_serves_and_keeps_its_data(project: Project) -> None:
     project("up", "--detach")
     with serving(project) as http:
@@ -68,4 +82,6 @@ def test_the_project_migrates_serves_and_keeps_its_data(project: Project) -> Non
         assert count(http) == 2
     powers = project("exec", "-T", "agenthost", "env")
     assert "POSTGRES_PASSWORD" not in powers
+    assert "AGENTHOST_OWNER_PASSWORD" not in powers
     assert "AGENTHOST_MIGRATE_URL" not in powers
+    assert query(project, OWNERS) == "agenthost_owner|f|f"
