@@ -10,7 +10,7 @@ to authenticated;
 
 -- What the functions above and the check constraints call in the caller's name; the schema is not exposed over REST.
 grant execute on function
-  agenthost_private.admit_run, agenthost_private.lease_run, agenthost_private.release_run, agenthost_private.prune_runs,
+  agenthost_private.admit_run, agenthost_private.key_run, agenthost_private.end_run, agenthost_private.check_run,
   agenthost_private.rows_kept, agenthost_private.kv_expiry, agenthost_private.kv_has_room,
   agenthost_private.fits(jsonb, int), agenthost_private.fits(json, int)
 to authenticated;

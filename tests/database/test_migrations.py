@@ -1,11 +1,13 @@
 """From empty, twice, at once, by an owner with little power; and what is refused."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
 
+import psycopg
 import pytest
 
 from service.database.gateway import DatabaseUnavailable, DatabaseUnfit
@@ -103,6 +105,30 @@ async def test_every_earlier_version_comes_up_to_date(postgres: Server, director
             await PostgresDatabase(addresses.serving_dsn).start()
         assert await migrate(addresses.owner_dsn, directory=directory) == tuple(file.stem for file in files[kept:])
         await postgres.drop(addresses)
+
+
+async def test_a_run_in_flight_keeps_its_place(postgres: Server, empty: Addresses, directory: Path) -> None:
+    """When it began, its lease was a row that came and went with it."""
+    await migrate(empty.owner_dsn, directory=earlier(directory, 8))
+    ada = someone()
+    async with await psycopg.AsyncConnection.connect(empty.serving_dsn, autocommit=True) as raw:
+        await raw.execute("set role authenticated")
+        await raw.execute("select set_config('request.jwt.claims', %s, false)", (json.dumps(dict(ada.claims)),))
+        await raw.execute("insert into agenthost.agents (agent_name, agent_config) values ('digest', '{}')")
+        for _ in range(2):
+            began = await raw.execute("select agenthost.begin_run('digest', '{}', false, 'http', 30, 8)")
+            [[started]] = await began.fetchall()
+    assert isinstance(started, dict)
+    await migrate(empty.owner_dsn, directory=directory)
+    database = PostgresDatabase(empty.serving_dsn)
+    await database.start()
+    try:
+        assert (await begin(database, ada, p_max_in_flight=2))["outcome"] == "too_many_runs"
+        assert await finish(database, ada, started) == {"recorded": True}
+        assert (await begin(database, ada, p_max_in_flight=2))["outcome"] == "started"
+        assert (await begin(database, ada, p_max_in_flight=2))["outcome"] == "too_many_runs"
+    finally:
+        await database.stop()
 
 
 async def test_a_newer_database_is_refused(cloned: Addresses, directory: Path) -> None:

@@ -1,6 +1,7 @@
 """A run is begin_run and finish_run: leases, keys, the record, and its keeping."""
 
 import asyncio
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -236,6 +237,37 @@ async def test_a_record_that_does_not_fit_changes_nothing(
     [run] = await database.select(ada, "runs")
     assert run["status"] == "running"
     assert await finish(database, ada, started) == {"recorded": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "constraint"),
+    [
+        ({"p_status": "great"}, "runs_status_check"),
+        ({"p_status": "running"}, "runs_finished_check"),
+        ({"p_signature": "x" * 2000}, "runs_names_check"),
+        ({"p_output": "x" * 17_000_000}, "runs_output_check"),
+        ({"p_output": json.loads("[" * 300 + "]" * 300)}, "runs_output_check"),
+        ({"p_error": {"code": "x" * 140_000}}, "runs_error_check"),
+        ({"p_usage": {"n": "x" * 70_000}}, "runs_usage_check"),
+    ],
+)
+async def test_what_does_not_fit_is_named(
+    database: Database, ada: Caller, arguments: dict[str, Any], constraint: str
+) -> None:
+    started = await begin(database, ada)
+    with pytest.raises(Invalid) as refused:
+        await finish(database, ada, started, **arguments)
+    assert refused.value.constraint == constraint
+
+
+async def test_runs_that_follow_each_other_take_the_same_place(database: Database, ada: Caller, way: Way) -> None:
+    for _ in range(5):
+        await finish(database, ada, await begin(database, ada))
+    async with await way.addresses.owner() as owner:
+        places = await owner.execute(
+            "select place, expires_at < now() from agenthost_private.run_leases where user_id = %s", (ada.user_id,)
+        )
+        assert await places.fetchall() == [(1, True)]
 
 
 async def test_old_runs_go_a_few_at_a_time(database: Database, ada: Caller, way: Way) -> None:

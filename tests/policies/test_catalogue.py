@@ -93,7 +93,7 @@ RULES = {
     "a definer function that may be called is one of those that were looked at": f"""
         select proname from pg_proc where pronamespace in {OURS} and prosecdef
         and has_function_privilege('authenticated', oid, 'execute')
-        and proname not in ('admit_run', 'lease_run', 'release_run', 'prune_runs', 'rows_kept', 'take_quota')""",
+        and proname not in ('admit_run', 'key_run', 'end_run', 'rows_kept', 'take_quota')""",
     "no trigger function may be called": f"""
         select proname from pg_proc where pronamespace in {OURS} and prorettype = 'trigger'::regtype
         and has_function_privilege('authenticated', oid, 'execute')""",

@@ -70,7 +70,7 @@ async def test_anothers_run_is_not_finished_even_with_its_lease(
     lease = await lease_of(way.addresses, bob)
     assert await finish(database, ada, lease, p_effects=[EFFECT]) == {"recorded": False}
     async with rest(way.addresses, ada) as raw:
-        await raw.execute("select agenthost_private.release_run(%s, %s)", (lease["run_id"], lease["lease_id"]))
+        await raw.execute("select agenthost_private.end_run(%s, %s, 1, 1)", (lease["run_id"], lease["lease_id"]))
     assert (await everything(database, bob), await hidden(way.addresses, bob)) == before
 
 
@@ -86,10 +86,13 @@ async def test_anothers_run_gets_no_lease_no_child_and_is_not_told(
     async with rest(way.addresses, ada) as raw:
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             await raw.execute(
-                "select agenthost_private.lease_run(%s, %s, 'infinity', 'key', 'hash')", (theirs["run_id"], agent["id"])
+                "select agenthost_private.key_run(%s, %s, 'key', 'hash')", (theirs["run_id"], agent["id"])
             )
         [[answer]] = await (
-            await raw.execute("select agenthost_private.admit_run(%s, 100, 'key', 'hash')", (agent["id"],))
+            await raw.execute(
+                "select agenthost_private.admit_run(%s, %s, %s, interval '9 years', 100, 'key', 'hash')",
+                (agent["id"], theirs["run_id"], theirs["lease_id"]),
+            )
         ).fetchall()
         assert answer is None
     assert (await everything(database, bob), await hidden(way.addresses, bob)) == before

@@ -96,7 +96,7 @@ async def test_nobody_may_ask_which_migration_this_is_and_nothing_else(project: 
 async def test_what_no_user_may_see_is_not_exposed(project: Project, ada: Caller) -> None:
     for schema in ("agenthost_private", "auth", "pg_catalog", "information_schema"):
         async with project.rest(ada, **{"Accept-Profile": schema, "Content-Profile": schema}) as http:
-            for attempt in (http.get("/kept_rows"), http.get("/users"), http.post("/rpc/release_run", json={})):
+            for attempt in (http.get("/kept_rows"), http.get("/users"), http.post("/rpc/end_run", json={})):
                 assert (await attempt).status_code == 406
     async with project.rest(ada, **AGENTHOST) as http:
         for path in ("/kept_rows", "/agenthost_private.kept_rows", "/users", "/migrations"):
