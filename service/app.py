@@ -30,6 +30,7 @@ from service.edge import Edge, InFlight
 from service.host import Host
 from service.jwks import RemoteKeys
 from service.local import ISSUER, LocalIdentity, local_secret_key
+from service.notifications.routes import router as notifications_router
 from service.operations.readiness import ReadinessProbe
 from service.operations.routes import VERSION
 from service.operations.routes import router as operations_router
@@ -115,7 +116,7 @@ def create_app(
     app.state.refusal = None
     app.add_middleware(Edge, in_flight=in_flight, url_bytes=settings.limit_url_bytes)
     problems.install(app)
-    for router in (operations_router, runs_router, agents_router, secrets_router):
+    for router in (operations_router, runs_router, agents_router, secrets_router, notifications_router):
         app.include_router(router)
     _describe(app)
     return app

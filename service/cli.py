@@ -13,7 +13,7 @@ from uuid import UUID
 
 import typer
 
-from service.commands import client, secrets
+from service.commands import client, notifications, secrets
 from service.commands.console import Exit, Output, fail, say
 from service.local import DEMO_EMAIL, DEMO_USER_ID, LocalIdentity, user_of_email
 from service.logs import configure_logs
@@ -164,6 +164,18 @@ def logs(
 ) -> None:
     """Print what an agent printed during a run."""
     client.show_logs(_connection(url, token), run, output=output)
+
+
+@app.command("notifications")
+def list_notifications(
+    unread: Annotated[bool, typer.Option("--unread", help="Only those that are not marked as read.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most this many.")] = 20,
+    output: OutputOption = Output.TEXT,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """List the newest notifications that your agents left you."""
+    notifications.list_notifications(_connection(url, token), unread=unread, limit=limit, output=output)
 
 
 @app.command()

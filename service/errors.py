@@ -68,6 +68,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     # Secrets
     "secret_not_found": ErrorKind(404, "No such secret", "GET /secrets lists the names of your secrets."),
     "too_many_secrets": ErrorKind(409, "You have as many secrets as you may", "DELETE one that no agent needs."),
+    "notification_not_found": ErrorKind(404, "No such notification", "GET /notifications lists your notifications."),
     # Runs: before any code of the agent ran
     "run_not_found": ErrorKind(404, "No such run", "GET /runs lists your runs."),
     "run_in_progress": ErrorKind(409, "The run is still going on", "GET /runs/{run_id} shows its state."),

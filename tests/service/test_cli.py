@@ -216,6 +216,16 @@ def test_runs_and_logs_show_what_happened(operator: Operator, host: Up, token: s
     assert operator.types("logs", "rubbish").returncode == 1
 
 
+def test_what_an_agent_tells_is_listed_on_one_line_each(operator: Operator, host: Up, token: str) -> None:
+    define(host, token, "teller", "def run(services):\n    services.notify.send('two\\nlines', '\\x1b[31mred')\n")
+    assert operator.types("run", "teller").returncode == 0
+    heads, first, *_ = operator.types("notifications", "--unread").stdout.splitlines()
+    assert heads.split() == ["CREATED", "TYPE", "TITLE", "CONTENT"]
+    assert first.split()[1:] == ["info", "two", "lines", "\\x1b[31mred"]
+    [newest] = json.loads(operator.types("notifications", "--limit", "1", "-o", "json").stdout)["data"]
+    assert newest["title"] == "two\nlines"
+
+
 def test_a_secret_goes_in_by_standard_input_and_its_name_comes_out(operator: Operator, host: Up, token: str) -> None:
     value = "sk-live-0123456789"
     hosts = ("--host", "api.example.com", "--host", "*.example.org")

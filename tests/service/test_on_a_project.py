@@ -79,6 +79,19 @@ async def test_an_agent_reads_and_writes_its_owners_tables(furnished: Project, u
         assert [effect["service"] for effect in recorded["effects"]] == ["db", "db", "kv", "db"]
 
 
+async def test_what_an_agent_tells_is_read_there_by_its_owner_alone(furnished: Project, url: str) -> None:
+    async with user(furnished, url) as (mine, http), user(furnished, url) as (_, other):
+        await define(http, "teller", 'def run(services):\n    return services.notify.send("one")["id"]\n', notify={})
+        one = (await http.get(f"{mine}/teller")).json()["output"]
+        assert [each["notification_id"] for each in (await http.get("/notifications?read=false")).json()["data"]] == [
+            one
+        ]
+        assert (await other.get("/notifications")).json()["data"] == []
+        marked = [await each.patch(f"/notifications/{one}", json={"read": True}) for each in (other, http)]
+        assert [answer.status_code for answer in marked] == [404, 200]
+        assert (await http.get("/notifications?read=false")).json()["data"] == []
+
+
 async def test_what_an_agent_does_there_shows_none_of_agenthosts_rows(furnished: Project, url: str) -> None:
     """A view of the owner of everything, over agents and secrets: through an agent it is empty."""
     async with user(furnished, url) as (mine, http):

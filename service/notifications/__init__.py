@@ -1,0 +1,1 @@
+"""What agents told their owner with `services.notify`: to be read, and marked as read."""
