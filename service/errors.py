@@ -3,11 +3,14 @@
 Nothing else reaches a client as an error: `service/problems.py` turns every exception into a document of this table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from service.names import NAME_IN_WORDS, NAME_PATTERN
+from pydantic import BaseModel
+
+from service.names import IN_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,26 +144,49 @@ class ApiError(Exception):
         }
 
 
-def invalid_fields(errors: Sequence[Mapping[str, Any]], *, within: tuple[str | int, ...] = ()) -> ApiError:
-    """`validation_failed` from pydantic's `ValidationError.errors()`; `within` is where the validated value stands.
+def invalid_fields(
+    errors: Sequence[Mapping[str, Any]], *, within: tuple[str | int, ...] = (), model: type[BaseModel] | None = None
+) -> ApiError:
+    """`validation_failed` from pydantic's `ValidationError.errors()`; `within` is where the validated value stands, and
+    `model` what it should have been. `detail` is the first of them.
 
     Values are never repeated: they may be long, secret or not even valid text.
     """
     found = []
     for error in errors[:20]:
-        place = (*within, *error["loc"])
-        found.append({"pointer": json_pointer(place), "message": _message(error)})
-    where = ", ".join(entry["pointer"] or "the body" for entry in found[:3])
-    return ApiError("validation_failed", f"Not valid: {where}.", errors=found)
+        message = _message(error, () if model is None else _fields(model, error["loc"][:-1]))
+        found.append({"pointer": json_pointer((*within, *error["loc"])), "message": message})
+    first = found[0]
+    where = first["pointer"][1:].replace("/", ".") or "The body"
+    link = " " if first["message"].startswith(("should ", "is ", "has ", "cannot ")) else ": "
+    more = f" {len(errors) - 1} more in errors." if len(errors) > 1 else ""
+    return ApiError("validation_failed", f"{where}{link}{first['message']}.{more}", errors=found)
 
 
-def _message(error: Mapping[str, Any]) -> str:
-    """What pydantic says, except where that is a regular expression or the name of a class of this host."""
-    if error["type"] == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
-        return NAME_IN_WORDS
-    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return "should be an object"
-    return str(error["msg"]).removeprefix("Value error, ")
+def _message(error: Mapping[str, Any], known: Sequence[str]) -> str:
+    """What pydantic says, in the words of this interface: no regular expression, no class of this host."""
+    match error["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return f"is not a field here; known: {', '.join(known)}" if known else "is not a field here"
+        case "string_pattern_mismatch" if (said := IN_WORDS.get(error.get("ctx", {}).get("pattern", ""))) is not None:
+            return said
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "should be an object"
+    return re.sub(r"^(Value error, |\w+ (?=should ))", "", str(error["msg"]))
+
+
+def _fields(model: type[BaseModel], place: Sequence[str | int]) -> tuple[str, ...]:
+    """The names of the fields at a place within a model; none where the place holds no model."""
+    for part in place:
+        field = model.model_fields.get(str(part))
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not models:
+            return ()
+        model = models[0]
+    return tuple(model.model_fields)
 
 
 def json_pointer(place: Sequence[str | int]) -> str:

@@ -14,6 +14,7 @@ from service.capabilities.manifest import Manifest
 from service.capabilities.plain_json import canonical, fault
 from service.errors import ApiError, invalid_fields
 from service.generation.models import DryRun, Generation
+from service.names import ENGINE_PATTERN
 from service.names import NAME_PATTERN as NAME_PATTERN
 from service.strict_json import parse_json
 
@@ -65,7 +66,7 @@ Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_LENGTH), AfterVali
 Wish = Annotated[
     str, Field(min_length=1, max_length=MAX_DESCRIPTION_LENGTH), AfterValidator(_storable), AfterValidator(_said)
 ]
-EngineName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,31}$")]
+EngineName = Annotated[str, StringConstraints(pattern=ENGINE_PATTERN)]
 FixturesObject = Annotated[dict[str, Any], AfterValidator(_storable), AfterValidator(_small), AfterValidator(_fixtures)]
 
 
@@ -162,7 +163,7 @@ def parsed[Model: BaseModel](model: type[Model], value: Any, *, within: tuple[st
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise invalid_fields(error.errors(include_url=False, include_input=False), within=within) from None
+        raise invalid_fields(error.errors(include_url=False, include_input=False), within=within, model=model) from None
 
 
 def parsed_config(value: Any) -> AgentConfig:

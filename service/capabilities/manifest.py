@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from service.names import SECRET_PATTERN
+
 PLAIN: Final = "http://"
 """Before a host that a secret is bound to: it may be sent there without encryption, and only so."""
 MAX_ENTRIES: Final = 100
@@ -22,7 +24,7 @@ _ADDRESS: Final = re.compile(
 )
 _TABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _AGENT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-SECRET_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+SECRET_NAME: Final = re.compile(SECRET_PATTERN.strip("^$"))
 
 
 def _spelled(pattern: re.Pattern[str], wanted: str) -> AfterValidator:

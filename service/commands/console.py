@@ -78,7 +78,7 @@ def fail_with_problem(problem: Mapping[str, Any], output: Output, *, code: Exit 
     detail = printable(problem.get("detail", "the host gave no reason"))
     for place in problem.get("errors") or ():
         pointer, message = place.get("pointer"), printable(place.get("message", ""))
-        if pointer is not None and detail in (message, f"{printable(pointer)[1:] or 'The input'} {message}."):
+        if pointer is not None and all(part in detail for part in (message, *printable(pointer).split("/"))):
             continue  # it is the detail
         where = f"line {place.get('line')}, column {place.get('column')}" if pointer is None else pointer or "all of it"
         say(f"  {printable(where)}: {message}")

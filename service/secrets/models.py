@@ -6,9 +6,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from service.agents.models import Closed
-from service.capabilities.manifest import SECRET_NAME, BoundHost
+from service.capabilities.manifest import BoundHost
 
-NAME_PATTERN: Final = f"^{SECRET_NAME.pattern}$"
 MAX_HOSTS: Final = 20
 _VALUE_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 _VALUE: Final = re.compile(_VALUE_PATTERN.strip("^$"))

@@ -12,8 +12,9 @@ from service.auth import CallerDep
 from service.body import read_json
 from service.errors import ApiError
 from service.host import HostDep
+from service.names import SECRET_PATTERN
 from service.outside.vault import Binding
-from service.secrets.models import NAME_PATTERN, SecretList, SecretPut
+from service.secrets.models import SecretList, SecretPut
 from service.secrets.store import SecretStore
 
 router = APIRouter(prefix="/secrets", tags=["secrets"])
@@ -35,14 +36,14 @@ class SecretPage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100, description="At most this many.")] = 50
-    cursor: Annotated[str | None, Field(pattern=NAME_PATTERN, description="The `next_cursor` of the page before.")] = (
-        None
-    )
+    cursor: Annotated[
+        str | None, Field(pattern=SECRET_PATTERN, description="The `next_cursor` of the page before.")
+    ] = None
 
 
 @router.put("/{name}", operation_id="put_secret", status_code=204, **_PUT)
 async def put_secret(
-    name: Annotated[str, Path(pattern=NAME_PATTERN)], request: Request, caller: CallerDep, host: HostDep
+    name: Annotated[str, Path(pattern=SECRET_PATTERN)], request: Request, caller: CallerDep, host: HostDep
 ) -> Response:
     """Store a secret, or replace its value and hosts. It is bound to the hosts: nothing sends it anywhere else."""
     settings = host.settings

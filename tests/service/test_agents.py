@@ -173,6 +173,50 @@ async def test_a_name_that_does_not_fit_is_told_in_words(ada: User) -> None:
     assert (await ada.http.get("/agents/My%20Agent!")).json()["code"] == "agent_not_found"
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (
+            {"agent_name": "My Agent!", "agent_config": COUNTER},
+            "agent_name should be lower-case letters, digits, - and",
+        ),
+        ({"agent_config": COUNTER}, "agent_name is required."),
+        ({"agent_name": "check", "agent_config": COUNTER}, "agent_name: 'check' is reserved; choose another name."),
+        ({"agent_name": 7, "agent_config": COUNTER}, "agent_name should be a valid string."),
+        ({"name": "x", "agent_config": COUNTER}, "agent_name is required. 1 more in errors."),
+        (
+            {"agent_name": "x", "name": "x", "agent_config": COUNTER},
+            "name is not a field here; known: agent_name, description, agent_config, accept_capabilities.",
+        ),
+        (
+            {"agent_name": "x", "agent_config": {"code": COUNTER, "limits": {"speed": 1}}},
+            "agent_config.limits.speed is not a field here; known: wall_seconds, cpu_seconds, memory_bytes,",
+        ),
+        (
+            {"agent_name": "x", "agent_config": {"code": COUNTER, "engine": "A b"}},
+            "agent_config.engine should be lower",
+        ),
+        (
+            {"agent_name": "x", "agent_config": {"code": COUNTER, "capabilities": {"secrets": {"names": ["key"]}}}},
+            "agent_config.capabilities.secrets.names.0",
+        ),
+        ([], "The body should be an object."),
+    ],
+)
+async def test_the_detail_says_what_is_wrong_with_the_first_field(ada: User, body: Any, detail: str) -> None:
+    answer = await ada.http.post("/agents", json=body)
+    assert (answer.status_code, code_of(answer)) == (422, "validation_failed")
+    assert answer.json()["detail"].startswith(detail)
+    for foreign in ("Field required", "Extra inputs", "pattern", "Input should"):
+        assert foreign not in answer.text
+
+
+async def test_the_name_of_a_secret_that_does_not_fit_is_told_in_words(ada: User) -> None:
+    answer = await ada.http.put("/secrets/key", json={"value": "x", "hosts": ["a.example.com"]})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("name should be capitals, digits and _, begin with a capital")
+
+
 @pytest.mark.parametrize("body", [[], "text", 7, {"agent_name": "a", "agent_config": {"code": COUNTER, "limits": 1}}])
 async def test_what_should_be_an_object_is_told_so(ada: User, body: Any) -> None:
     [error] = (await ada.http.post("/agents", json=body)).json()["errors"]
