@@ -19,6 +19,7 @@ ONE_IMPORTER = {
     "supabase": "service/database/supabase",
     "postgrest": "service/database/supabase",
     "aiosmtplib": "service/outside/mail.py",
+    "dns": "service/outside/lookups.py",
     "openai": "service/outside/model",
     "httpx2": "service/outside/model",
 }

@@ -64,7 +64,6 @@ class LiveHttp:
         try:
             answer = await door.request(
                 request,
-                account=str(self._run.caller.user_id),
                 seconds=min(seconds, self._run.budget.call_seconds()),
                 most_bytes=limits.limit_http_response_bytes,
                 permit=self._permit,

@@ -17,7 +17,7 @@ import httpx
 
 from service.outside.http_text import text_of
 from service.outside.http_url import BadUrl, HttpUrl, redirected
-from service.outside.lookups import Lookups, Resolve, system_addresses
+from service.outside.lookups import Resolve, system_addresses
 from service.outside.public_addresses import is_public
 
 MAX_REDIRECTS: Final = 5
@@ -81,18 +81,16 @@ class HttpDoor:
         allowed: frozenset[tuple[str, int]] = frozenset(),
     ) -> None:
         """`allowed`: addresses and ports that count as public. For tests, which have no public address."""
-        self._lookups = Lookups(resolve)
+        self._resolve = resolve
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
         self._allowed = allowed
 
-    async def request(
-        self, request: HttpRequest, *, account: str, seconds: float, most_bytes: int, permit: Permit
-    ) -> HttpAnswer:
+    async def request(self, request: HttpRequest, *, seconds: float, most_bytes: int, permit: Permit) -> HttpAnswer:
         """The answer at the end of at most MAX_REDIRECTS redirects. Raises HttpError, and whatever `permit` raises.
 
-        `seconds` is for all of it, `most_bytes` for a body after decompression; `account` shares lookups out fairly.
+        `seconds` is for all of it, `most_bytes` for a body after decompression.
         """
-        call = _Call(account, most_bytes, permit)
+        call = _Call(most_bytes, permit)
         try:
             async with asyncio.timeout(seconds):
                 return await self._followed(request, call)
@@ -106,7 +104,7 @@ class HttpDoor:
     async def _followed(self, request: HttpRequest, call: "_Call") -> HttpAnswer:
         for _ in range(MAX_REDIRECTS + 1):
             call.permit(request.method, request.url)
-            addresses = await self._addresses(request.url, call.account)
+            addresses = await self._addresses(request.url)
             answer = await self._exchanged(request, addresses, call)
             onward = _onward(request, answer)
             if onward is None:
@@ -114,9 +112,9 @@ class HttpDoor:
             request = onward
         raise HttpError(f"there were more than {MAX_REDIRECTS} redirects, the last one to {request.url.host}")
 
-    async def _addresses(self, url: HttpUrl, account: str) -> list[str]:
+    async def _addresses(self, url: HttpUrl) -> list[str]:
         """All addresses of the host, or none: a name with public and other addresses is a trap, or a mistake."""
-        found = [url.host] if _is_address(url.host) else await self._lookups.addresses(url.host, account)
+        found = [url.host] if _is_address(url.host) else await self._resolve(url.host)
         if not found or not all((address, url.port) in self._allowed or is_public(address) for address in found):
             # The same for a name that does not exist: which names exist inside is nobody's business.
             raise HttpError(f"{url.host} has no address on the public internet")
@@ -147,7 +145,6 @@ class HttpDoor:
 class _Call:
     """What holds for all hops of a request, and whether a server may have got one of them."""
 
-    account: str
     most_bytes: int
     permit: Permit
     sent: bool = False

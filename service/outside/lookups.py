@@ -1,42 +1,58 @@
-"""Looking names up, off the event loop. Invariant: no account can take the threads that all share.
+"""Looking names up, by asking this machine's name servers. Invariant: a lookup belongs to whoever waits for it and ends
+with them, so a name server that never answers holds up nobody else.
 
-A lookup cannot be called off: one that nobody waits for any more still takes the turn of the account that began it.
+That is why it is not `getaddrinfo`, which blocks a thread for as long as it likes. Nothing but name servers is asked: a
+name that only this machine or its network knows is none of the public internet.
 """
 
 import asyncio
-import socket
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import zip_longest
 from typing import Final
-from weakref import WeakValueDictionary
 
-THREADS: Final = 32
-PER_ACCOUNT: Final = 4
+from dns.asyncquery import udp
+from dns.exception import DNSException
+from dns.message import QueryMessage, make_query
+from dns.rcode import NOERROR, NXDOMAIN
+from dns.resolver import NoResolverConfiguration, Resolver
 
-Resolve = Callable[[str], Sequence[str]]
+ROUNDS: Final = 2
+_PAYLOAD_BYTES: Final = 1232
+"""What passes every network in one piece. A longer answer comes cut, which leaves addresses enough. All of it would come
+over TCP, and 64 KiB of it take a third of a second to parse."""
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
-def system_addresses(host: str) -> Sequence[str]:
-    """The addresses of `host` as this machine knows them, the best first. None for a name that has none."""
+async def system_addresses(host: str) -> Sequence[str]:
+    """The addresses of `host`. None for a name that has none, and when no name server answers."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        configured = Resolver()  # read anew each time, as it changes with networks
+    except NoResolverConfiguration:
         return ()
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    servers = [str(server) for server in configured.nameservers]
+    return await addresses(host, servers, port=configured.port, seconds=configured.timeout)
 
 
-class Lookups:
-    """Runs `resolve` in threads of its own, at most PER_ACCOUNT at a time for one account."""
+async def addresses(host: str, servers: Sequence[str], *, port: int = 53, seconds: float = 2.0) -> Sequence[str]:
+    """The addresses of `host`, IPv4 and IPv6 in turn, since this machine may have only one of them. Each server is
+    waited for `seconds`, ROUNDS times."""
+    try:
+        queries = [make_query(host, kind, use_edns=0, payload=_PAYLOAD_BYTES) for kind in ("A", "AAAA")]
+    except DNSException:
+        return ()
+    async with asyncio.TaskGroup() as asking:
+        answers = [asking.create_task(_answer(query, servers, port, seconds)) for query in queries]
+    pairs = zip_longest(*(answer.result() for answer in answers))
+    return [address for pair in pairs for address in pair if address is not None]
 
-    def __init__(self, resolve: Resolve) -> None:
-        self._resolve = resolve
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lookup")
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def addresses(self, host: str, account: str) -> Sequence[str]:
-        """The addresses of `host`, once it is the account's turn. Waits without an end: the caller sets one."""
-        turns = self._turns.setdefault(account, asyncio.Semaphore(PER_ACCOUNT))
-        await turns.acquire()
-        lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host)
-        lookup.add_done_callback(lambda _: turns.release())
-        return await asyncio.shield(lookup)
+async def _answer(query: QueryMessage, servers: Sequence[str], port: int, seconds: float) -> list[str]:
+    for server in [*servers] * ROUNDS:
+        try:
+            answer = await udp(query, server, seconds, port, ignore_unexpected=True, ignore_errors=True)
+            if isinstance(answer, QueryMessage) and answer.rcode() in (NOERROR, NXDOMAIN):
+                return [str(record.address) for record in answer.resolve_chaining().answer or ()]
+        except (DNSException, OSError):
+            continue
+    return []

@@ -1,25 +1,36 @@
-"""A DNS server that answers each look-up with the next addresses on its list, and a resolver that asks it."""
+"""A DNS server that answers each look-up with the next addresses on its list, and one name never."""
 
 import asyncio
-import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 
-from service.outside.lookups import Resolve
+from service.outside.lookups import Resolve, addresses
 
+SILENT = "silent.example.com"
 _HEADER = struct.Struct("!HHHHHH")
-_ANSWER = struct.Struct("!HHHIH")
+_QUESTION = struct.Struct("!HH")
+_ANSWER = struct.Struct("!HHIH")
 _A, _IN, _TTL = 1, 1, 0
 
 
+def to(*found: str) -> Resolve:
+    """A resolver that knows these addresses of any name."""
+
+    async def resolve(host: str) -> Sequence[str]:
+        return found
+
+    return resolve
+
+
 class NameServer(asyncio.DatagramProtocol):
-    """`script`: the addresses of each look-up in turn; the last ones are repeated."""
+    """`script`: the IPv4 addresses of each look-up in turn; the last ones are repeated. There are none of IPv6."""
 
     def __init__(self, script: Sequence[Sequence[str]]) -> None:
         self.script = script
         self.asked: list[str] = []
+        self.left = asyncio.Semaphore(0)  # released for each question that gets no answer
         self.port = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -29,29 +40,23 @@ class NameServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         (query_id, *_) = _HEADER.unpack_from(data)
-        question = data[_HEADER.size :]
-        addresses = self.script[min(len(self.asked), len(self.script) - 1)]
-        self.asked.append(_name(question))
+        name, end = _name(data, _HEADER.size)
+        (kind, _) = _QUESTION.unpack_from(data, end)
+        found: Sequence[str] = []
+        if kind == _A:
+            found = self.script[min(len(self.asked), len(self.script) - 1)]
+            self.asked.append(name)
+        if name == SILENT:
+            self.left.release()
+            return
         answers = b"".join(
-            b"\xc0\x0c" + _ANSWER.pack(_A, _IN, 0, _TTL, 4) + IPv4Address(address).packed for address in addresses
+            b"\xc0\x0c" + _ANSWER.pack(_A, _IN, _TTL, 4) + IPv4Address(address).packed for address in found
         )
-        self._transport.sendto(_HEADER.pack(query_id, 0x8180, 1, len(addresses), 0, 0) + question + answers, addr)
+        question = data[_HEADER.size : end + _QUESTION.size]
+        self._transport.sendto(_HEADER.pack(query_id, 0x8180, 1, len(found), 0, 0) + question + answers, addr)
 
-    @property
-    def resolve(self) -> Resolve:
-        def ask(host: str) -> list[str]:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.settimeout(5)
-                question = b"".join(bytes([len(label)]) + label.encode() for label in host.split(".")) + b"\0"
-                question += struct.pack("!HH", _A, _IN)
-                client.sendto(_HEADER.pack(7, 0x0100, 1, 0, 0, 0) + question, ("127.0.0.1", self.port))
-                answer = client.recv(512)
-            count = _HEADER.unpack_from(answer)[3]
-            records = answer[_HEADER.size + len(question) :]
-            size = 2 + _ANSWER.size + 4
-            return [str(IPv4Address(records[at * size + size - 4 : at * size + size])) for at in range(count)]
-
-        return ask
+    async def resolve(self, host: str) -> Sequence[str]:
+        return await addresses(host, ["127.0.0.1"], port=self.port)
 
 
 @asynccontextmanager
@@ -65,9 +70,10 @@ async def name_server(*script: Sequence[str]) -> AsyncIterator[NameServer]:
         transport.close()
 
 
-def _name(question: bytes) -> str:
-    labels, at = [], 0
-    while size := question[at]:
-        labels.append(question[at + 1 : at + 1 + size].decode())
+def _name(data: bytes, at: int) -> tuple[str, int]:
+    """The name that begins there, and where it ends."""
+    labels = []
+    while size := data[at]:
+        labels.append(data[at + 1 : at + 1 + size].decode())
         at += 1 + size
-    return ".".join(labels)
+    return ".".join(labels), at + 1

@@ -6,10 +6,10 @@ import gzip
 import os
 import ssl
 import sys
-import threading
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,14 @@ import pytest
 
 from service.outside.http import MAX_PIECES, HttpAnswer, HttpDoor, HttpError, HttpRequest
 from service.outside.http_url import HttpUrl, parse_url
-from service.outside.lookups import PER_ACCOUNT, THREADS, Lookups, Resolve, system_addresses
-from tests.outside.name_server import name_server
+from service.outside.lookups import Resolve, addresses, system_addresses
+from tests.outside.name_server import SILENT, name_server, to
 from tests.outside.site import Answer, Site, redirect, site, text
 from tests.service.authority import authority
 
 NAME = "api.example.com"
 MOST = 100_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-def to(*addresses: str) -> Resolve:
-    """A resolver that knows these addresses of any name."""
-    return lambda host: addresses
 
 
 def anything(method: str, url: HttpUrl) -> None:
@@ -46,7 +41,7 @@ async def ask(
     through: HttpDoor, url: str, method: str = "GET", *, seconds: float = 5, permit: Any = anything, **request: Any
 ) -> HttpAnswer:
     asked = HttpRequest(method=method, url=parse_url(url), **request)
-    return await through.request(asked, account="ada", seconds=seconds, most_bytes=MOST, permit=permit)
+    return await through.request(asked, seconds=seconds, most_bytes=MOST, permit=permit)
 
 
 async def failure(through: HttpDoor, url: str, **options: Any) -> HttpError:
@@ -182,8 +177,8 @@ async def test_a_redirect_inside_is_refused(location: str) -> None:
     async with site("127.0.0.2") as public, site("127.0.0.1") as inside:
         public.answers["/"] = redirect(location.format(inside=inside.port))
 
-        def resolve(host: str) -> Sequence[str]:
-            return ["127.0.0.2"] if host == NAME else system_addresses(host)
+        async def resolve(host: str) -> Sequence[str]:
+            return ["127.0.0.2"] if host == NAME else await system_addresses(host)
 
         refused = await failure(door(public, resolve=resolve), f"http://{NAME}:{public.port}/", permit=anything)
         assert refused.sent
@@ -322,7 +317,8 @@ async def test_the_environment_is_not_trusted(tmp_path: Path) -> None:
     for_name = authority(tmp_path, NAME)
     program = """
 import asyncio
-from tests.outside.test_http import NAME, ask, to
+from tests.outside.name_server import to
+from tests.outside.test_http import NAME, ask
 from service.outside.http import HttpDoor, HttpError
 async def main():
     for url in ("http://{}:{}/", "https://{}:{}/"):
@@ -518,31 +514,75 @@ async def test_a_cancelled_request_closes_its_connection() -> None:
         await asyncio.wait_for(ended.wait(), 5)
 
 
-async def test_an_account_cannot_take_all_lookups() -> None:
-    release = threading.Event()
-    running: list[str] = []
+async def test_lookups_that_are_never_answered_hold_up_nobody_and_end_with_their_calls() -> None:
+    async with site() as server, name_server([server.address]) as names:
+        server.answers["/"] = text("hello")
+        through = door(server, resolve=names.resolve)
+        sockets = open_sockets()
+        waiting = [asyncio.create_task(ask(through, f"http://{SILENT}/", seconds=600)) for _ in range(64)]
+        for _ in waiting:
+            await names.left.acquire()
+        assert (await ask(through, f"http://{NAME}:{server.port}/")).text == "hello"
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.sleep(0.1)  # a socket is closed in the turn after
+        assert open_sockets() <= sockets
+        late = await failure(through, f"http://{SILENT}/", seconds=0.2)
+        assert str(late) == f"{SILENT} gave no complete answer within 0.2 seconds"
+        assert not late.sent
 
-    def slow(host: str) -> Sequence[str]:
-        running.append(host)
-        if host.startswith("slow"):
-            release.wait(20)
-        return ["192.0.2.1"]
 
-    lookups = Lookups(slow)
+def open_sockets() -> int:
+    targets = (path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    return sum(str(target).startswith("socket:") for target in targets)
+
+
+async def test_the_next_name_server_is_asked_when_one_does_not_answer_and_then_there_is_an_end() -> None:
+    async with name_server(["192.0.2.1", "192.0.2.2"]) as names:
+        servers = ["127.0.0.3", "127.0.0.1"]  # nothing listens on the first
+        assert await addresses(NAME, servers, port=names.port, seconds=0.2) == ["192.0.2.1", "192.0.2.2"]
+        assert await addresses(SILENT, servers, port=names.port, seconds=0.1) == []
+
+
+async def test_an_answer_that_is_none_is_not_believed() -> None:
+    """Noise, an answer to another question, one that leads in a circle, one that was cut."""
+    for packet in (
+        b"",
+        b"\0" * 12,
+        b"{id}\x81\x80\0\1\0\0\0\0\0\0\5other\7example\3com\0\0\1\0\1",
+        b"{id}\x81\x80\0\1\0\1\0\0\0\0{question}\xc0\x0c\0\5\0\1\0\0\0\0\0\2\xc0\x0c",
+        b"{id}\x83\x80\0\1\0\0\0\0\0\0{question}",
+        b"{id}\x81\x82\0\1\0\0\0\0\0\0{question}",
+    ):
+        async with answering(packet) as port:
+            assert await addresses(NAME, ["127.0.0.1"], port=port, seconds=0.1) == []
+
+
+async def test_a_long_answer_counts_as_far_as_it_came() -> None:
+    record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\xc0\0\2\1"
+    async with answering(b"{id}\x83\x80\0\1\0\1\0\0\0\0{question}" + record) as port:
+        assert await addresses(NAME, ["127.0.0.1"], port=port, seconds=0.1) == ["192.0.2.1"]
+
+
+@asynccontextmanager
+async def answering(packet: bytes) -> AsyncIterator[int]:
+    """The port of a name server that answers with this, `{id}` and `{question}` filled in."""
+
+    class Answering(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            end = data.index(b"\0", 12) + 5
+            transport.sendto(packet.replace(b"{id}", data[:2]).replace(b"{question}", data[12:end]), addr)
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Answering, local_addr=("127.0.0.1", 0))
     try:
-        for _ in range(THREADS):
-            with pytest.raises(TimeoutError):  # nobody waits any longer, and it still takes a turn
-                await asyncio.wait_for(lookups.addresses("slow.example.com", "eve"), 0.01)
-        assert len(running) == PER_ACCOUNT
-        assert await lookups.addresses("fast.example.com", "ada") == ["192.0.2.1"]
-        waiting = asyncio.create_task(lookups.addresses("fast.example.com", "eve"))
-        await asyncio.sleep(0.05)
-        assert not waiting.done()
+        yield transport.get_extra_info("sockname")[1]
     finally:
-        release.set()
-    assert await asyncio.wait_for(waiting, 5) == ["192.0.2.1"]
+        transport.close()
 
 
 async def test_a_name_that_does_not_exist_has_no_address() -> None:
-    assert system_addresses("nothing.invalid") == ()
-    assert system_addresses("a" * 64 + ".invalid") == ()
+    assert not await system_addresses("nothing.invalid")
+    assert not await system_addresses("a" * 64 + ".invalid")

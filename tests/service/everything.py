@@ -107,7 +107,7 @@ async def everything(postgres: Server, data_dir: Path, **limits: Any) -> AsyncIt
     await make_tables(addresses)
     resolved: list[str] = []
 
-    def resolve(host: str) -> list[str]:
+    async def resolve(host: str) -> list[str]:
         resolved.append(host)
         return ["127.0.0.1"]
 

@@ -35,6 +35,7 @@ from service.outside.vault import Vault
 from service.secret_keys import SecretKey
 from service.settings import Settings
 from tests.database.runs import STANDARD, begin
+from tests.outside.name_server import to
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import someone
 from tests.service.conftest import LocalHost, User
@@ -73,7 +74,7 @@ async def serving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Web
     data_dir = tmp_path_factory.mktemp("host")
     resolved: list[str] = []
 
-    def resolve(host: str) -> Sequence[str]:
+    async def resolve(host: str) -> Sequence[str]:
         resolved.append(host)
         return ["127.0.0.1" if host == INSIDE else "127.0.0.2"]
 
@@ -639,7 +640,7 @@ async def test_a_call_ends_with_the_shortest_of_its_limits(asked: float | None, 
 
     async with site() as server:
         server.answers["/"] = silence
-        door = HttpDoor(resolve=lambda host: ["127.0.0.1"], allowed=frozenset({server.pair}))
+        door = HttpDoor(resolve=to("127.0.0.1"), allowed=frozenset({server.pair}))
         answering = broker(
             someone(),
             AbsentDatabase(),

@@ -28,6 +28,7 @@ from service.outside.outside import Outside
 from service.outside.vault import Vault
 from service.secret_keys import SecretKey
 from service.settings import Settings
+from tests.outside.name_server import to
 from tests.outside.site import Site, redirect, site, text
 from tests.postgres import Addresses, Server
 from tests.service.canary import Canary, rows
@@ -106,7 +107,7 @@ async def world(
     caplog.set_level(logging.WARNING)
     settings = Settings(data_dir=tmp_path)
     async with site() as api, site() as thief:
-        door = HttpDoor(resolve=lambda host: ["127.0.0.1"], allowed=frozenset({api.pair, thief.pair}))
+        door = HttpDoor(resolve=to("127.0.0.1"), allowed=frozenset({api.pair, thief.pair}))
         app = create_app(
             settings,
             database=PostgresDatabase(cloned.serving_dsn),
