@@ -6,7 +6,9 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +18,9 @@ LINGER_SECONDS = 0.5
 
 REAP_SECONDS = 3.0
 """How long the zygote may take to tell of a killed child's end; then it is no zygote any more."""
+
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC0", "LD_BIND_NOW": "1"}
+"""Of a zygote. Symbols of its libraries are bound at once: left for later, each child would bind them anew."""
 
 _CPUCLOCK_SCHED = 2
 _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
@@ -120,13 +125,51 @@ class ZygoteProcess:
     dead: bool = False
     children: dict[int, Child] = field(default_factory=dict)
     bare: "asyncio.Future[None] | None" = None
+    orders: deque[bytes] = field(default_factory=deque)
+
+    @classmethod
+    def start(cls, options: dict[str, Any]) -> "ZygoteProcess":
+        """Raises OSError, and leaves nothing open, when the machine has no room for it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                command = [sys.executable, "-I", "-m", "sandbox.restricted.zygote", str(theirs.fileno())]
+                process = subprocess.Popen(  # a vfork: its own start is what takes time
+                    [*command, json.dumps(options)],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,
+                    env=_ENVIRONMENT,
+                )
+        except OSError:
+            ours.close()
+            raise
+        ours.setblocking(False)
+        return cls(process, ours, asyncio.get_running_loop().create_future())
 
     def order(self, message: dict[str, Any]) -> None:
+        """Sent at once, or when the zygote, which may be busy, has read what it was sent before."""
         if not self.dead:
-            try:
-                self.control.send(json.dumps(message).encode())
-            except OSError:
-                self.kill()
+            self.orders.append(json.dumps(message).encode())
+            if len(self.orders) == 1 and not self._send():
+                asyncio.get_running_loop().add_writer(self.control.fileno(), self._catch_up)
+
+    def _catch_up(self) -> None:
+        if self._send():
+            asyncio.get_running_loop().remove_writer(self.control.fileno())
+
+    def _send(self) -> bool:
+        """Whether nothing more can or need be sent."""
+        try:
+            while self.orders:
+                self.control.send(self.orders[0])
+                self.orders.popleft()
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.kill()
+        return True
 
     def kill(self) -> None:
         """The stub first: its end is the end of every process in the jail."""

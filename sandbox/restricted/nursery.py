@@ -8,8 +8,6 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +20,14 @@ RESTART_PAUSE_SECONDS = 0.2
 REFILL_SECONDS = 0.02
 """How long a place may stay empty while enough others are parked: forks are kept out of the way of runs."""
 
+CHILDREN_AT_ONCE = 256
+"""So many may be there at once, parked and at work; whoever comes then waits. A process has 1024 descriptors as a rule,
+and a run takes two of the host's: its child's, and the one that it was asked for by."""
+
+NO_ROOM_SECONDS = 0.1
+"""How long none is asked for once the machine had no room for one."""
+
 _DATAGRAM_BYTES = 65536
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC0", "LD_BIND_NOW": "1"}
-"""Of a zygote. Symbols of its libraries are bound at once: left for later, each child would bind them anew."""
 
 
 class Nursery:
@@ -41,6 +44,7 @@ class Nursery:
         self._current: ZygoteProcess | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._refill: asyncio.TimerHandle | None = None
+        self._no_room_until = 0.0
         self._leaving: set[asyncio.Task[Exit]] = set()
         self._closed = False
         self.trouble: str | None = "not started"
@@ -86,7 +90,7 @@ class Nursery:
         finally:
             self._waiting -= 1
         child.hand_out()
-        if child.zygote.handed_out == self._recycle_runs:
+        if child.zygote.handed_out >= self._recycle_runs:
             self._replace()
         if self._parked.qsize() < self._target // 2:
             self._fill()
@@ -126,29 +130,25 @@ class Nursery:
         zygote = self._current
         if zygote is None or zygote.dead:
             return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._no_room_until:
+            self._refill = loop.call_at(self._no_room_until, self._fill)
+            return
+        there = sum(len(each.children) + each.pending for each in self._zygotes)
         wanted = self._target + self._waiting - self._parked.qsize() - zygote.pending
+        wanted = min(wanted, CHILDREN_AT_ONCE - there)
         if wanted > 0:
             zygote.pending += wanted
             zygote.order({"fork": wanted, "filter": True})
 
     async def _spawn(self) -> ZygoteProcess:
         """A new zygote that is ready. SandboxUnavailable, with the layer that could not be put up."""
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            ours.setblocking(False)
-            command = [sys.executable, "-I", "-m", "sandbox.restricted.zygote", str(theirs.fileno())]
-            process = subprocess.Popen(  # noqa: ASYNC220 - a vfork; the zygote's own start is awaited below
-                [*command, json.dumps(self._options)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-                env=_ENVIRONMENT,
-            )
-        zygote = ZygoteProcess(process, ours, loop.create_future())
+        try:
+            zygote = ZygoteProcess.start(self._options)
+        except OSError as error:
+            raise SandboxUnavailable(f"no zygote can be started: {error.strerror}") from error
         self._zygotes.add(zygote)
-        loop.add_reader(ours.fileno(), self._listen, zygote)
+        asyncio.get_running_loop().add_reader(zygote.control.fileno(), self._listen, zygote)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await asyncio.shield(zygote.ready)
@@ -158,6 +158,8 @@ class Nursery:
             if isinstance(error, TimeoutError):
                 raise SandboxUnavailable(f"the zygote was not ready within {START_SECONDS:.0f} s") from None
             raise
+        if zygote.dead:
+            raise SandboxUnavailable("the zygote died when it was ready")
         return zygote
 
     def _replace(self) -> None:
@@ -172,7 +174,8 @@ class Nursery:
                 fresh = await self._spawn()
                 break
             except SandboxUnavailable as error:
-                self.trouble = str(error)
+                if self._current is None or self._current.dead:
+                    self.trouble = str(error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
         old, self._current, self.trouble = self._current, fresh, None
@@ -211,11 +214,12 @@ class Nursery:
     def _hear(self, zygote: ZygoteProcess, message: dict[str, Any], descriptors: list[int]) -> None:
         match message:
             case {"parked": pid, "filter": filtered}:
-                connection, pidfd = descriptors
-                self._park(zygote, pid, filtered, socket.socket(fileno=connection), pid_behind(pidfd))
-                os.close(pidfd)
+                self._park(zygote, pid, filtered, descriptors)
+            case {"unforked": _, "filter": filtered}:
+                self._no_room(zygote, filtered)
             case {"exited": pid, "status": status, "cpu_ms": cpu_ms, "max_rss_bytes": max_rss_bytes}:
-                self._ended(zygote.children.pop(pid), Exit(status, cpu_ms, max_rss_bytes))
+                if (child := zygote.children.pop(pid, None)) is not None:
+                    self._ended(child, Exit(status, cpu_ms, max_rss_bytes))
                 self._bury_if_idle(zygote)
             case {"ready": _}:
                 zygote.ready.set_result(message)
@@ -224,9 +228,16 @@ class Nursery:
             case {"bare": True} if zygote.bare is not None:
                 zygote.bare.set_result(None)
 
-    def _park(
-        self, zygote: ZygoteProcess, pid: int, filtered: bool, connection: socket.socket, host_pid: int | None
-    ) -> None:
+    def _park(self, zygote: ZygoteProcess, pid: int, filtered: bool, descriptors: list[int]) -> None:
+        """A new child, its socket and its pidfd. Where this process can have no more of them, the kernel drops some:
+        the child reads that nobody is there, and ends."""
+        if len(descriptors) < 2:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._no_room(zygote, filtered)
+            return
+        connection, host_pid = socket.socket(fileno=descriptors[0]), pid_behind(descriptors[1])
+        os.close(descriptors[1])
         connection.setblocking(False)
         child = Child(zygote, pid, connection, asyncio.get_running_loop().create_future(), host_pid)
         zygote.children[pid] = child
@@ -239,15 +250,25 @@ class Nursery:
         else:
             self._parked.put_nowait(child)
 
+    def _no_room(self, zygote: ZygoteProcess, filtered: bool) -> None:
+        """For a child that was asked for. The next are asked for after a pause."""
+        if filtered:
+            zygote.pending -= 1
+        self._no_room_until = asyncio.get_running_loop().time() + NO_ROOM_SECONDS
+        self._fill()
+
     def _ended(self, child: Child, end: Exit) -> None:
         child.ended.set_result(end)
         if child.parked:
             self._drop_parked(lambda parked: parked is child)
+        if child.parked or self._waiting:
             self._fill()
 
     def _lost(self, zygote: ZygoteProcess) -> None:
         """It died, or was killed: so did all its children. A successor is started unless there is one."""
-        asyncio.get_running_loop().remove_reader(zygote.control.fileno())
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(zygote.control.fileno())
+        loop.remove_writer(zygote.control.fileno())
         zygote.dead = True
         zygote.control.close()
         zygote.kill()

@@ -5,8 +5,8 @@ OPTIONS`, it speaks JSON datagrams with the host over FD (SOCK_SEQPACKET):
 
 to the zygote    {"fork": n, "filter": bool}, {"kill": pid}, {"bare": true} (fork-exit-wait, for measuring)
 from the zygote  {"ready": version, ...}, {"failed": layer, "message": ...}, {"parked": pid, "filter": bool} with
-                 its socket and a pidfd, {"exited": pid, "status": ..., "cpu_ms": ..., "max_rss_bytes": ...},
-                 {"bare": true}
+                 its socket and a pidfd, {"unforked": true, "filter": bool} where there is no room for one,
+                 {"exited": pid, "status": ..., "cpu_ms": ..., "max_rss_bytes": ...}, {"bare": true}
 
 A child's own socket carries `wire.HEADER`, then frames (sandbox/wire.py).
 """
@@ -156,22 +156,33 @@ class Zygote:
         self.tell({"exited": pid, "status": status, "cpu_ms": cpu_ms, "max_rss_bytes": usage.ru_maxrss * 1024})
 
     def fork(self, filtered: bool) -> None:
-        """One parked child, its socket sent to the host."""
-        outside, inside = socket.socketpair()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                self.child(inside.fileno(), filtered)
-            except BaseException:
-                os._exit(EXIT_BROKEN)
-            finally:
-                os._exit(0)  # nothing may ever unwind into the loop
-        inside.close()
-        descriptor = os.pidfd_open(pid)
+        """One parked child, its socket sent to the host; or word that the machine has no room for one now."""
+        try:
+            outside, inside = socket.socketpair()
+            with outside, inside:
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        self.child(inside.fileno(), filtered)
+                    except BaseException:
+                        os._exit(EXIT_BROKEN)
+                    finally:
+                        os._exit(0)  # nothing may ever unwind into the loop
+                self.tell({"parked": pid, "filter": filtered}, outside.fileno(), self.watch(pid))
+        except OSError:
+            self.tell({"unforked": True, "filter": filtered})
+
+    def watch(self, pid: int) -> int:
+        """A pidfd of the child, by which its end is seen. A child that cannot be watched is not left behind."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self.children[descriptor] = pid
         self.poll.register(descriptor, select.POLLIN)
-        self.tell({"parked": pid, "filter": filtered}, outside.fileno(), descriptor)
-        outside.close()
+        return descriptor
 
     def child(self, connection: int, filtered: bool) -> None:
         """Jail oneself, wait to be given a job, do it."""

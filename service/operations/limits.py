@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sandbox.container.pool import TIMES_POOL
 from sandbox.limits import LOWERABLE
+from sandbox.restricted.nursery import CHILDREN_AT_ONCE
 from service.agents.line import PATIENCE_SECONDS, PLACES, PLACES_OF_A_USER
 from service.auth import MAX_TOKEN_BYTES
 from service.database.user_tables import REHEARSAL_SECONDS, REHEARSALS_AT_ONCE
@@ -77,6 +78,7 @@ _FIXED: Final = (
     ("checks_of_a_user", PLACES_OF_A_USER, "checks", "user", "Checks of code new to the host at the same time."),
     ("checks_at_once", PLACES, "checks", "host", "Checks of code new to the host, of all users, at the same time."),
     ("check_wait_seconds", PATIENCE_SECONDS, "seconds", "request", "How long a check waits for its turn."),
+    ("sandboxes_at_once", CHILDREN_AT_ONCE, "sandboxes", "host", "Sandboxes there may be, waiting and at work."),
     ("generations_of_a_user", GENERATIONS_OF_A_USER, "generations", "user", "Generations at the same time."),
     ("drafts_of_a_user", 1, "drafts", "user", "Drafts of a model that are checked and tried at the same time."),
     ("drafts_at_once", DRAFT_PLACES, "drafts", "host", "The same, of all users."),
