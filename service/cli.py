@@ -1,11 +1,12 @@
-"""The command line: agenthost up | token | doctor | migrate | check | new | accept | run | runs | logs | pull | push
-| secret.
+"""The command line: agenthost up | token | doctor | migrate | check | new | accept | agents | run | runs | logs
+| notifications | pull | push | secret.
 
 Exit codes: 0 done; 1 failed, or the host could not serve; 2 wrong usage; 3 the agent failed; 4 no host answers.
 """
 
 import asyncio
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -13,9 +14,9 @@ from uuid import UUID
 
 import typer
 
-from service.commands import client, notifications, secrets
-from service.commands.console import Exit, Output, fail, say
-from service.local import DEMO_EMAIL, DEMO_USER_ID, LocalIdentity, user_of_email
+from service.commands import agents, client, notifications, secrets
+from service.commands.console import Exit, Output, fail, say, started_as
+from service.local import DEMO_EMAIL, DEMO_USER_ID, SIGNING_KEY, LocalIdentity, user_of_email
 from service.logs import configure_logs
 from service.settings import Settings, SettingsError, read_settings
 
@@ -45,6 +46,21 @@ def main() -> None:
         sys.exit(130)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("agenthost"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def up(
     port: Annotated[int | None, typer.Option(help="Port to listen on, instead of AGENTHOST_PORT.")] = None,
@@ -62,7 +78,7 @@ def token(
 ) -> None:
     """Print a local user's token, by default the demo user's."""
     if email is not None and not email.strip():
-        fail("--email is empty.", hint="Say --email ada@example.com, or leave it out.", code=Exit.USAGE)
+        fail("--email is empty.", hint="Use --email ada@example.com, or leave it out.", code=Exit.USAGE)
     settings = read_settings()
     typer.echo(_mint(settings, user, email))
 
@@ -128,6 +144,12 @@ def accept(
     from service.commands.grants import accept_agent
 
     accept_agent(_connection(url, token), name, output=output)
+
+
+@app.command("agents")
+def list_agents(output: OutputOption = Output.TEXT, url: UrlOption = None, token: TokenOption = None) -> None:
+    """List your agents, newest first."""
+    agents.list_agents(_connection(url, token), output=output)
 
 
 @app.command("run")
@@ -240,6 +262,9 @@ def delete_secret(
 def _mint(settings: Settings, user: UUID | None = None, email: str | None = None) -> str:
     if settings.jwks_url is not None or settings.supabase_jwt_secret is not None:
         fail("The users of this host are its identity provider's.", hint="Sign in there and use the token you get.")
+    if not (settings.data_dir / SIGNING_KEY).exists():
+        hint = f"Start one with: {started_as()} up. Or set AGENTHOST_DATA_DIR to a host's data directory."
+        fail(f"No host has run with {settings.data_dir}.", hint=hint)
     if user is None and email is None:
         user, email = DEMO_USER_ID, DEMO_EMAIL
     if user is None:
@@ -249,10 +274,10 @@ def _mint(settings: Settings, user: UUID | None = None, email: str | None = None
 
 def _connection(url: str | None, token: str | None) -> client.Connection:
     if url is not None and not _is_address(url):
-        fail(f"{url!r} is not an address.", hint="Say --url http://127.0.0.1:8000", code=Exit.USAGE)
+        fail(f"{url!r} is not an address.", hint="Use --url http://127.0.0.1:8000", code=Exit.USAGE)
     settings = read_settings()
     if url is None and settings.port == 0:
-        fail("AGENTHOST_PORT is 0, so the host may be on any port.", hint="Say --url http://...", code=Exit.USAGE)
+        fail("AGENTHOST_PORT is 0, so the host may be on any port.", hint="Use --url http://...", code=Exit.USAGE)
     here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     # A run answers when it has ended: wait a little longer than the longest.
     return client.Connection(

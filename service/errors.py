@@ -53,7 +53,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "too_many_generations": ErrorKind(429, "Too many generations in flight", TRY_LATER),
     # Agents
     "not_your_agent": ErrorKind(403, "Not your agent", "Run agents under your own user id, the 'sub' of your token."),
-    "agent_not_found": ErrorKind(404, "No such agent", "GET /agents lists your agents."),
+    "agent_not_found": ErrorKind(404, "No such agent", "GET /agents lists your agents, as `agenthost agents` does."),
     "version_not_found": ErrorKind(404, "No such version", "GET /agents/{agent_name}/versions lists the versions."),
     "agent_exists": ErrorKind(409, "You have an agent of that name", "Change it with PATCH, or choose another name."),
     "code_refused": ErrorKind(422, "The code is refused", "Correct the places listed in errors."),
@@ -69,11 +69,15 @@ ERRORS: Mapping[str, ErrorKind] = {
         422, "No attempt gave an agent that can run", "Say it differently, or send the code as agent_config."
     ),
     # Secrets
-    "secret_not_found": ErrorKind(404, "No such secret", "GET /secrets lists the names of your secrets."),
+    "secret_not_found": ErrorKind(
+        404, "No such secret", "GET /secrets lists the names of your secrets, as `agenthost secret list` does."
+    ),
     "too_many_secrets": ErrorKind(409, "You have as many secrets as you may", "DELETE one that no agent needs."),
-    "notification_not_found": ErrorKind(404, "No such notification", "GET /notifications lists your notifications."),
+    "notification_not_found": ErrorKind(
+        404, "No such notification", "GET /notifications lists yours, as `agenthost notifications` does."
+    ),
     # Runs: before any code of the agent ran
-    "run_not_found": ErrorKind(404, "No such run", "GET /runs lists your runs."),
+    "run_not_found": ErrorKind(404, "No such run", "GET /runs lists your runs, as `agenthost runs` does."),
     "run_in_progress": ErrorKind(409, "The run is still going on", "GET /runs/{run_id} shows its state."),
     "resume_not_supported": ErrorKind(409, "A stream cannot be resumed", "GET /runs/{run_id} shows what happened."),
     "invalid_test_flag": ErrorKind(422, "The test flag is in doubt", "Say ?test=true or ?test=false once, or nothing."),

@@ -25,6 +25,7 @@ from service.settings import SettingsError
 ISSUER: Final = "agenthost-local"
 DEMO_USER_ID: Final = UUID("00000000-0000-4000-8000-00000000da7a")
 DEMO_EMAIL: Final = "demo@example.com"
+SIGNING_KEY: Final = "signing-key.pem"
 TOKEN_SECONDS: Final = 30 * 86_400
 _EMAIL_NAMESPACE: Final = UUID("6f1c4c0e-7a55-4f0e-9d5b-5a2a0f5b9c11")
 
@@ -50,10 +51,10 @@ class LocalIdentity:
     @classmethod
     def in_directory(cls, data_dir: Path) -> "LocalIdentity":
         """The identity kept in `data_dir`, made at the first call. Raises SettingsError when it cannot be."""
-        pem = _kept(data_dir / "signing-key.pem", _new_private_key)
+        pem = _kept(data_dir / SIGNING_KEY, _new_private_key)
         key = serialization.load_pem_private_key(pem, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise SettingsError(f"{data_dir / 'signing-key.pem'} is not a key of this host: move it away")
+            raise SettingsError(f"{data_dir / SIGNING_KEY} is not a key of this host: move it away")
         return cls(key)
 
     def status(self) -> KeysStatus:

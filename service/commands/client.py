@@ -107,7 +107,7 @@ class Connection:
         except httpx.InvalidURL:
             fail(f"{self.url} is not an address.", code=Exit.USAGE)
         except httpx.TransportError:
-            hint = f"Start one with: {started_as()} up. For one elsewhere set AGENTHOST_PORT, or say --url http://..."
+            hint = f"Start one with: {started_as()} up. For one elsewhere set AGENTHOST_PORT, or use --url http://..."
             fail(f"No host answers at {self.url}.", hint=hint, code=Exit.UNREACHABLE)
 
     def _document(self, text: str | bytes) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Connection:
         if document.get("code") == "invalid_token" and self.signed_in is not None:
             hint = (
                 f"It was signed with the key in {self.signed_in}, which is not that host's: "
-                "set AGENTHOST_DATA_DIR to the host's data directory, or say --token."
+                "set AGENTHOST_DATA_DIR to the host's data directory, or use --token."
             )
             return {**document, "hint": hint}
         return document
@@ -149,6 +149,7 @@ def run_agent(host: Connection, name: str, arguments: Sequence[str], *, test: bo
     if status != 200:
         ran = "run_id" in document and status in (502, 504)
         if output is Output.TEXT:
+            _say_traceback(document)
             _say_usage(document)
         fail_with_problem(document, output, code=Exit.AGENT_FAILED if ran else Exit.FAILED)
     if output is Output.JSON:
@@ -218,6 +219,14 @@ def _fate(effect: Mapping[str, Any]) -> str:
     if effect["performed"]:
         return "done"
     return "not done: dry run" if effect["granted"] else "not granted"
+
+
+def _say_traceback(document: Mapping[str, Any]) -> None:
+    """Where the agent raised: its own lines, and the exception as Python prints it."""
+    error = document.get("error") or {}
+    if error.get("traceback"):
+        say(f"Traceback (most recent call last):\n{printable(error['traceback'])}")
+        say(f"{printable(error['type'])}: {printable(error['message'])}")
 
 
 def _say_usage(document: Mapping[str, Any]) -> None:

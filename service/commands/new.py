@@ -13,7 +13,7 @@ from service.commands.grants import say_grants
 def write_agent(host: Connection, description: str, name: str | None, *, accept: bool, output: Output) -> None:
     """Print the code, or the whole document as JSON."""
     if accept and name is None:
-        fail("--accept is for an agent that is stored.", hint="Say --name too.", code=Exit.USAGE)
+        fail("--accept is for an agent that is stored.", hint="Use --name too.", code=Exit.USAGE)
     body: dict[str, Any] = {"description": description}
     if name is not None:
         body |= {"agent_name": name, "accept_capabilities": accept}

@@ -15,6 +15,7 @@ import pytest
 from fastapi import Response
 
 from service.database.embedded import EmbeddedPostgres
+from service.local import LocalIdentity
 from tests.service.issuer import Issuer
 from tests.service.operator import AGENTHOST, Operator, Up, define
 from tests.service.served import served
@@ -74,6 +75,7 @@ def test_a_command_says_where_else_a_host_could_be_and_whose_key_was_used(
     assert "AGENTHOST_PORT" in nowhere
     assert "--url" in nowhere
     stranger = Operator(tmp_path, operator.port)
+    LocalIdentity.in_directory(tmp_path)
     refused = stranger.types("runs")
     assert refused.returncode == 1
     assert f"the key in {tmp_path}" in refused.stderr
@@ -88,6 +90,36 @@ def test_a_wrong_input_is_told_once(operator: Operator, host: Up, token: str) ->
         assert len(re.findall(rf"\b{wrong.partition('=')[0]}\b", said)) == 1, said
     both = operator.types("run", "told_once", "often=x", "times=x").stderr
     assert {"often", "times"} <= set(re.findall(r"\w+", both)), both
+
+
+def test_where_no_host_has_run_there_is_no_token_and_none_is_begun(
+    operator: Operator, host: Up, tmp_path: Path
+) -> None:
+    stranger = Operator(tmp_path / "elsewhere", operator.port)
+    tmp_path.joinpath("elsewhere").mkdir()
+    for command in ("token", "runs"):
+        done = stranger.types(command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"No host has run with {stranger.data_dir}" in done.stderr
+        assert "AGENTHOST_DATA_DIR" in done.stderr
+        assert f"{AGENTHOST} up" in done.stderr
+    assert list(stranger.data_dir.iterdir()) == []
+
+
+def test_the_version_is_printed(operator: Operator, host: Up) -> None:
+    done = operator.types("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, httpx.get(f"{host.url}/version").json()["version"])
+
+
+def test_agents_are_listed(operator: Operator, host: Up, token: str) -> None:
+    define(host, token, "listed", '"""First\nline \x1b[31mred.\n\nMore."""\ndef run():\n    return 1\n')
+    heads, first, *_ = operator.types("agents").stdout.splitlines()
+    assert (heads.split(), first.split()) == (
+        ["NAME", "VERSION", "DESCRIPTION"],
+        ["listed", "1", "First", "line", "\\x1b[31mred."],
+    )
+    assert json.loads(operator.types("agents", "-o", "json").stdout)["data"][0]["agent_name"] == "listed"
+    assert "agenthost agents" in operator.types("run", "nobody").stderr
 
 
 def test_a_token_stands_alone_on_standard_output(operator: Operator, host: Up, token: str) -> None:
@@ -195,6 +227,7 @@ def test_exit_codes_tell_what_failed(operator: Operator, host: Up, token: str) -
     failed = operator.types("run", "broken")
     assert (failed.returncode, failed.stdout) == (3, "")
     assert "agent_error" in failed.stderr
+    assert "line 2, in run\n    return 1 // 0\nZeroDivisionError: integer division or modulo by zero\n" in failed.stderr
     assert json.loads(operator.types("run", "broken", "-o", "json").stdout)["code"] == "agent_error"
     assert operator.types("run", "nobody").returncode == 1
     assert operator.types("run", "broken", "no-equals-sign").returncode == 2
@@ -217,8 +250,8 @@ def test_runs_and_logs_show_what_happened(operator: Operator, host: Up, token: s
 
 
 def test_what_an_agent_tells_is_listed_on_one_line_each(operator: Operator, host: Up, token: str) -> None:
-    define(host, token, "teller", "def run(services):\n    services.notify.send('two\\nlines', '\\x1b[31mred')\n")
-    assert operator.types("run", "teller").returncode == 0
+    define(host, token, "notifier", "def run(services):\n    services.notify.send('two\\nlines', '\\x1b[31mred')\n")
+    assert operator.types("run", "notifier").returncode == 0
     heads, first, *_ = operator.types("notifications", "--unread").stdout.splitlines()
     assert heads.split() == ["CREATED", "TYPE", "TITLE", "CONTENT"]
     assert first.split()[1:] == ["info", "two", "lines", "\\x1b[31mred"]
