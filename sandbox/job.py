@@ -141,6 +141,10 @@ class SandboxUnavailable(Exception):
     """The host cannot run anything right now: the zygote died, Docker is down. Never the guest's doing."""
 
 
+TAKE_SECONDS = 10.0
+"""How long an engine lets a job wait until a sandbox is free; then it is unavailable."""
+
+
 class Engine(Protocol):
     """Runs hostile Python. `start` raises SandboxUnavailable when a layer of the jail is missing (fail closed)."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from sandbox.job import Job, Outcome, SandboxUnavailable
+from sandbox.job import TAKE_SECONDS, Job, Outcome, SandboxUnavailable
 from sandbox.limits import Limits
 from service.agents.check import DEFAULT_ENGINE, Definition, examine
 from service.agents.line import TooManyChecks
@@ -33,7 +33,7 @@ from service.runs.inputs import fit
 from service.runs.models import Ending, RunRecord
 from service.runs.observer import UNOBSERVED, Observer
 from service.runs.stop import Stop, Stopped
-from service.runs.store import Begun, RunStore
+from service.runs.store import STARTING_SECONDS, Begun, RunStore
 
 log = structlog.get_logger("agenthost.runs")
 
@@ -157,11 +157,13 @@ class _Run:
         return Shared(budget=budget, rehearsal=rehearsal)
 
     def _limits(self, limits: Limits) -> Limits:
-        """A run ends before its caller's token where the database asks for one: it must still be recorded."""
-        if not self.host.database.ends_with_token:
-            return limits
-        left = max(self.caller.seconds_left(), LEAST_SECONDS)
-        return replace(limits, wall_seconds=min(limits.wall_seconds, left))
+        """A run must still be recorded: it ends before its row reads as interrupted, however long its check took, and
+        before its caller's token where the database asks for one."""
+        waited = time.monotonic() - self.started
+        left = STARTING_SECONDS - TAKE_SECONDS - waited + self.host.settings.limit_wall_seconds
+        if self.host.database.ends_with_token:
+            left = min(left, self.caller.seconds_left())
+        return replace(limits, wall_seconds=min(limits.wall_seconds, max(left, LEAST_SECONDS)))
 
     def _token_has_ended(self) -> bool:
         return self.host.database.ends_with_token and self.caller.seconds_left() <= 0

@@ -22,8 +22,11 @@ from service.runs.signature import RecordSigner
 
 log = structlog.get_logger("agenthost.runs")
 
+STARTING_SECONDS: Final = 15.0
+"""How long a run may wait for its check and for a sandbox before its wall time begins."""
+
 RECORDING_SECONDS: Final = 5.0
-"""How long past its wall time a run may take to be recorded before its row reads as interrupted."""
+"""How long past that and its wall time a run may take to be recorded before its row reads as interrupted."""
 
 FINISH_DELAYS: Final = (0.0, 0.1, 0.3, 0.6, 1.0)
 FINISH_SECONDS: Final = 8.0
@@ -74,7 +77,7 @@ class RunStore:
             p_input=cleaned(asked.input.raw()),
             p_test=asked.test,
             p_trigger=asked.trigger,
-            p_wall_seconds=self.limits.limit_wall_seconds + RECORDING_SECONDS,
+            p_wall_seconds=STARTING_SECONDS + self.limits.limit_wall_seconds + RECORDING_SECONDS,
             p_max_in_flight=self.limits.limit_runs_per_user,
             p_idempotency_key=asked.idempotency_key,
             p_request_hash=None if asked.idempotency_key is None else asked.fingerprint(),

@@ -318,3 +318,17 @@ begin
   perform agenthost_private.end_run(p_run_id, p_lease_id, p_keep_days, p_keep_runs);
   return json_build_object('recorded', v_recorded);
 end $$;
+
+-- Any number that a double can hold may be kept; until now those above 1e308 were refused.
+create or replace function agenthost_private.fits(p_value jsonb, p_max_bytes int) returns boolean
+language sql immutable strict parallel safe set search_path = '' as $$
+  select case
+    when pg_column_size(p_value) > p_max_bytes then false
+    when jsonb_path_exists(p_value, 'strict $.**{200}') then false
+    when jsonb_path_exists(p_value, 'strict $.** ? (@.type() == "number"
+      && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))') then false
+    when jsonb_path_exists(p_value,
+      'strict $.** ? (@.type() == "number" && @ < 1e-400 && @ > -1e-400 && @ != 0)') then false
+    else octet_length(p_value::text) <= p_max_bytes
+  end
+$$;

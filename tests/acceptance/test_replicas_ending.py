@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from service.runs.store import RECORDING_SECONDS, STARTING_SECONDS
 from tests.acceptance.replicas import Replicas, User, define, replica, replicated, settings_of
 from tests.docs.hosted import Hosted
 from tests.postgres import Addresses
@@ -20,7 +21,7 @@ RECOVERY_SECONDS = 20
 DRAIN_SECONDS = 4
 """More than the balancer takes to notice: two checks, a second apart."""
 
-RECORDING_SECONDS = 5
+PAST_WALL_SECONDS = STARTING_SECONDS + RECORDING_SECONDS
 LEASE_SECONDS = 10
 
 COUNTER = "def run(n: int, services):\n    services.kv.set(f'n{n}', n)\n    return n\n"
@@ -140,9 +141,9 @@ async def test_what_a_killed_replica_was_running_is_interrupted_and_its_place_is
             assert (await two.get(f"/runs/{run['run_id']}")).json()["status"] == "running"
             answer = await two.get(path, params={"seconds": 0})
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many_runs")
-            await asyncio.sleep(killed + 1 + RECORDING_SECONDS - time.monotonic())
+            await asyncio.sleep(killed + 1 + PAST_WALL_SECONDS - time.monotonic())
             assert (await two.get(f"/runs/{run['run_id']}")).json()["status"] == "interrupted"
-            await asyncio.sleep(killed + 1 + RECORDING_SECONDS + LEASE_SECONDS - time.monotonic())
+            await asyncio.sleep(killed + 1 + PAST_WALL_SECONDS + LEASE_SECONDS - time.monotonic())
             assert (await two.get(path, params={"seconds": 0})).status_code == 200
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service.agents.file import HEAD, read
@@ -319,6 +320,7 @@ def test_a_change_at_the_very_moment_of_a_push_is_not_overwritten(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(description=texts, fixtures=fixtures, code=st.sampled_from([CODE, CODE.rstrip(), CODE.replace("\n", "\r\n")]))
+@example(description="", fixtures={"llm": [{"answer": {"n": sys.float_info.max}}]}, code=CODE)
 def test_whatever_an_agent_holds_comes_back_from_its_file(
     shell: Shell, http: httpx.Client, operator: Operator, description: str, fixtures: dict[str, Any], code: str
 ) -> None:
