@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from benchmarks.host import AGENT
-from sandbox.container.engine import DESCRIPTORS, HEADROOM_BYTES, PROCESSES, SCRATCH_BYTES, USER
+from sandbox.container.engine import DESCRIPTORS, HEADROOM_BYTES, PROCESSES, SCRATCH_BYTES
+from sandbox.container.pool import USERS
 from service.settings import Settings
 
 PROGRAM: Final = f"{AGENT}\n\nimport json\n\nprint(json.dumps(run(name='Ada')))\n"
@@ -50,7 +51,7 @@ class DockerRun:
         memory = str(settings.limit_container_memory_bytes + HEADROOM_BYTES)
         self._command = [
             *("docker", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL"),
-            *("--security-opt=no-new-privileges", f"--user={USER}", f"--pids-limit={PROCESSES}", "--cpus=1"),
+            *("--security-opt=no-new-privileges", f"--user={USERS[0]}", f"--pids-limit={PROCESSES}", "--cpus=1"),
             *(f"--memory={memory}", f"--memory-swap={memory}", "--ulimit=core=0", f"--ulimit=nofile={DESCRIPTORS}"),
             *(f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size={SCRATCH_BYTES},mode=1777", "--log-driver=none"),
             *([f"--runtime={settings.container_runtime}"] if settings.container_runtime else []),

@@ -33,7 +33,6 @@ PROCESSES_OF_OWN_KERNEL = 1024
 """gVisor's own threads are counted with the guest's processes, several for each."""
 
 DESCRIPTORS = 256
-USER = "65532:65532"
 
 ENDED_FROM_OUTSIDE = frozenset({0, 137, 143})
 """Exit codes of a container that was killed, and of a warden that the host has left. A guest that has more processes
@@ -239,7 +238,6 @@ class ContainerEngine:
             "stop_signal": "SIGKILL",  # a daemon that ends need not wait for it
             "hostname": "agent",
             "network_disabled": True,  # with it, no network is even prepared: half the work of a start
-            "user": USER,
             "host": {
                 "network_mode": "none",
                 "ipc_mode": "private",

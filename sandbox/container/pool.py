@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 from secrets import token_hex
 from typing import Any
 
@@ -26,6 +27,10 @@ REMOVALS_AT_ONCE = 4
 
 TIMES_POOL = 8
 """So many times the size of the pool may be there at once, parked and at work. Whoever comes then waits."""
+
+USERS = range(60706, 61184)
+"""In turn, one a container, so that no two runs share what the kernel counts by user. In systemd's list of ids these
+are unused; they are below 65536, since a daemon in a user namespace may have no others."""
 
 LOOK_AGAIN_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.5
@@ -66,6 +71,7 @@ class Pool:
         self._examine = examine
         self._changed = changed
         self._options: Mapping[str, Any] | None = None
+        self._users = cycle(USERS)
         self._known: set[str] = set()
         self._parked: deque[Container] = deque()
         self._waiting: deque[asyncio.Future[Container]] = deque()
@@ -199,20 +205,18 @@ class Pool:
             self._starting -= 1
             self._fill()
 
-    async def _park_new(self, name: str, options: Mapping[str, Any]) -> None:
-        self._park(await self._new(name, options))
-
     def _name(self) -> str:
         """Of a new container; known from now on, whatever the daemon makes of it and when."""
         name = f"agenthost-{self._instance[:12]}-{token_hex(6)}"
         self._known.add(name)
         return name
 
-    async def _new(self, name: str, options: Mapping[str, Any]) -> Container:
-        """A container that waits for its job. What goes wrong on the way leaves none behind."""
+    async def _park_new(self, name: str, options: Mapping[str, Any]) -> None:
+        """One more container that waits for its job. What goes wrong on the way leaves none behind."""
         streams = None
         try:
-            await self._daemon.create(name, options)
+            user = next(self._users)
+            await self._daemon.create(name, {"user": f"{user}:{user}", **options})
             streams = await self._daemon.start(name)
             async with asyncio.timeout(PARK_SECONDS):
                 layers = await asyncio.shield(streams.parked)
@@ -224,7 +228,7 @@ class Pool:
             if isinstance(error, TimeoutError):
                 raise SandboxUnavailable(f"a container was not ready within {PARK_SECONDS:.0f} s") from None
             raise
-        return Container(name, streams)
+        self._park(Container(name, streams))
 
     def _park(self, container: Container) -> None:
         """To whoever waits longest, or to the parked ones. One that dies while it is parked is replaced."""

@@ -1,5 +1,6 @@
 """Each flag of a container, looked at from inside it, by an agent."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from sandbox.container.engine import (
     ContainerEngine,
 )
 from sandbox.container.inside.layers import LAYERS
+from sandbox.container.pool import USERS
 from sandbox.limits import MIB
 from tests.container.looking import (
     LIMITS,
@@ -110,7 +112,24 @@ async def test_memory_for_files_is_bounded_and_runs_nothing(
 async def test_there_is_no_power(seen: dict[str, Any]) -> None:
     assert {int(seen["status"][kind], 16) for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd")} == {0}
     assert int(seen["status"].get("CapAmb", "0"), 16) == 0
-    assert set(seen["ids"]) == {65532}
+    assert set(seen["ids"]) <= set(USERS)
+
+
+async def test_what_the_kernel_counts_by_user_is_used_up_for_nobody_else(engine: ContainerEngine) -> None:
+    source = """
+        import ctypes, time
+        LIBC = ctypes.CDLL(None)
+        def run(seconds: int):
+            instances = 0
+            while LIBC.inotify_init() != -1 and (seconds or not instances):
+                instances += 1
+            time.sleep(seconds)
+            return instances
+        """
+    hog = asyncio.create_task(output(engine, source, seconds=3))
+    await asyncio.sleep(1.5)
+    assert await output(engine, source, seconds=0) == 1
+    assert await hog > 1
 
 
 async def test_no_program_gains_power(seen: dict[str, Any], engine: ContainerEngine) -> None:
@@ -232,7 +251,9 @@ async def test_the_engine_is_told_each_flag(engine: ContainerEngine) -> None:
     assert not flags["Devices"]
     assert flags["LogConfig"]["Type"] == "none"
     assert flags["RestartPolicy"]["Name"] in ("", "no")
-    assert config["User"] == "65532:65532"
+    user, group = config["User"].split(":")
+    assert user == group
+    assert int(user) in USERS
     assert set(config["Labels"]) - {"agenthost.recipe"} == {"agenthost.instance"}  # the former is the base's own
     assert all(entry.startswith("PATH=") for entry in config["Env"] or [])
 

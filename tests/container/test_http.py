@@ -32,7 +32,7 @@ def run(services, path: str = "/tmp", times: int = 1):
         services.http.get("https://example.com/")
     except Exception as error:
         denied = type(error).__name__
-    return {{"count": len(os.listdir(path)) * times, "seen": seen, "denied": denied, "user": os.getuid()}}
+    return {{"count": len(os.listdir(path)) * times, "seen": seen, "denied": denied, "root": os.getuid() == 0}}
 '''
 PLAIN = "def run(n: int = 1):\n    return n\n"
 
@@ -72,7 +72,7 @@ async def test_the_block_chooses_the_engine_and_all_of_python_runs(ada: User) ->
     assert defined["input_schema"]["properties"]["times"]["type"] == "integer"
     dry = (await ada.run("counter", times="3", test="true")).json()
     assert (dry["output"], dry["logs"]) == (
-        {"count": 0, "seen": None, "denied": "CapabilityDenied", "user": 65532},
+        {"count": 0, "seen": None, "denied": "CapabilityDenied", "root": False},
         ["looking at /tmp"],
     )
     assert [(effect["service"], effect["performed"]) for effect in dry["effects"]][:2] == [("kv", True), ("kv", False)]
