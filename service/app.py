@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import structlog
 from fastapi import FastAPI
@@ -58,43 +57,25 @@ class CannotStart(Exception):
     """The host cannot serve. The message tells the operator what is missing and what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """Parts that the caller of create_app brings along; what is None is made from the settings."""
+class Given(TypedDict, total=False):
+    """Parts that the caller of create_app brings along; the others are made from the settings."""
 
-    database: Database | None = None
-    engines: Mapping[str, Engine] | None = None
-    verifier: TokenVerifier | None = None
-    capabilities: Iterable[Capability] | None = None
-    signer: RecordSigner | None = None
-    outside: Outside | None = None
+    database: Database
+    engines: Mapping[str, Engine]
+    verifier: TokenVerifier
+    capabilities: Iterable[Capability]
+    signer: RecordSigner
+    outside: Outside
 
 
-def create_app(
-    settings: Settings,
-    *,
-    database: Database | None = None,
-    engines: Mapping[str, Engine] | None = None,
-    verifier: TokenVerifier | None = None,
-    capabilities: Iterable[Capability] | None = None,
-    signer: RecordSigner | None = None,
-    outside: Outside | None = None,
-) -> FastAPI:
+def create_app(settings: Settings, **given: Unpack[Given]) -> FastAPI:
     """The application. Its lifespan starts the parts, given or made, and raises CannotStart when one refuses."""
-    given = Given(
-        database=database,
-        engines=engines,
-        verifier=verifier,
-        capabilities=capabilities,
-        signer=signer,
-        outside=outside,
-    )
     in_flight = InFlight()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with running_host(settings, given) as app.state.host:
+            async with running_host(settings, **given) as app.state.host:
                 yield
                 # Runs that the stop has cancelled still record how they ended.
                 await in_flight.wait(_LAST_RECORDS_SECONDS)
@@ -123,7 +104,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def running_host(settings: Settings, given: Given) -> AsyncIterator[Host]:
+async def running_host(settings: Settings, **given: Unpack[Given]) -> AsyncIterator[Host]:
     """All parts, started; stopped on the way out, the engines before the database they are recorded in."""
     async with AsyncExitStack() as stack:
         try:
@@ -134,15 +115,15 @@ async def running_host(settings: Settings, given: Given) -> AsyncIterator[Host]:
 
 
 async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> Host:
-    capabilities = registry_of(settings) if given.capabilities is None else Registry(given.capabilities)
+    capabilities = Registry(given["capabilities"]) if "capabilities" in given else registry_of(settings)
     verifier, identity = await verifier_of(settings, stack)
-    data = await data_of(settings, stack) if given.database is None else Data(given.database)
+    data = Data(given["database"]) if "database" in given else await data_of(settings, stack)
     await _start(data.database, stack)
     if data.tables is not None:
         await _start(data.tables, stack)
     if data.rehearsals is not None:
         stack.push_async_callback(data.rehearsals.stop)
-    engines = engines_of(settings) if given.engines is None else given.engines
+    engines = given["engines"] if "engines" in given else engines_of(settings)
     for engine in engines.values():
         await _start(engine, stack)
         if missing := engine.status().missing:
@@ -153,10 +134,10 @@ async def _assemble(settings: Settings, given: Given, stack: AsyncExitStack) -> 
         settings=settings,
         database=data.database,
         engines=engines,
-        verifier=given.verifier or verifier,
+        verifier=given.get("verifier", verifier),
         capabilities=capabilities,
-        signer=given.signer or RecordSigner(keys),
-        outside=given.outside or outside_of(settings, keys, data.tables, model_of(settings, stack)),
+        signer=given.get("signer") or RecordSigner(keys),
+        outside=given.get("outside") or outside_of(settings, keys, data.tables, model_of(settings, stack)),
         rehearsals=data.rehearsals,
         files=await files_of(settings, stack),
         identity=identity,

@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from service.app import CannotStart, Given, create_app, running_host
+from service.app import CannotStart, create_app, running_host
 from service.operations.readiness import REMEMBER_SECONDS
 from service.settings import Settings
 from tests.database.own_tables import make_tables
@@ -173,7 +173,7 @@ async def test_a_host_that_cannot_serve_a_project_says_why(
 ) -> None:
     settings = on(furnished, tmp_path, supabase_jwt_secret="s" * 32, **changes)
     with pytest.raises(CannotStart, match=said):
-        async with running_host(settings, Given()):
+        async with running_host(settings):
             pass
 
 
@@ -183,7 +183,7 @@ async def test_a_project_without_the_schema_or_a_migration_is_refused(postgres: 
         await owner.execute("revoke execute on function agenthost.schema_version from anon")
     async with serving(postgres, addresses, tmp_path) as project:
         with pytest.raises(CannotStart, match="agenthost migrate"):
-            async with running_host(on(project, tmp_path), Given()):
+            async with running_host(on(project, tmp_path)):
                 pass
     await postgres.drop(addresses)
 
