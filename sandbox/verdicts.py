@@ -92,15 +92,16 @@ def _traceback(frames: list[Any], source: str) -> str | None:
 
 
 def _death(end: Ended, wall_seconds: float, cpu_seconds: int) -> Failure:
+    """The kernel ends a run by a coarser clock than the one that `Ended.cpu_ms` is read from, which may show less."""
     match end.signal:
         case signal.SIGALRM:
             return Failure("wall_time_exceeded", f"the run took longer than {wall_seconds:g} s")
         case signal.SIGXCPU:
-            return Failure("cpu_time_exceeded", f"the run used more than {cpu_seconds} s of processor time")
+            return Failure("cpu_time_exceeded", f"the run reached its limit of {cpu_seconds} s of processor time")
         case signal.SIGSYS:
             return Failure("sandbox_violation", "the run was ended for a system call that the sandbox does not allow")
         case signal.SIGKILL if end.cpu_ms >= cpu_seconds * 1000:
-            return Failure("cpu_time_exceeded", f"the run used more than {cpu_seconds} s of processor time")
+            return Failure("cpu_time_exceeded", f"the run reached its limit of {cpu_seconds} s of processor time")
         case signal.SIGKILL:
             return Failure("memory_exceeded", "the run was killed from outside: the machine is short of memory")
         case None:

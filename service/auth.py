@@ -66,7 +66,9 @@ def bearer_token(request: Request) -> str:
         raise ApiError("invalid_token", "The request carries no token.", headers={"WWW-Authenticate": "Bearer"})
     scheme, _, token = values[0].partition(" ")
     token = token.strip(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_BYTES:
+    if scheme.lower() != "bearer" or not token:
+        raise refused("Authorization should be 'Bearer <token>'.")
+    if len(values) > 1 or len(token) > MAX_TOKEN_BYTES:
         raise refused()
     return token
 

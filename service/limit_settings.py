@@ -43,7 +43,9 @@ class LimitSettings(BaseModel):
     limit_checks_per_day: int = _limit(2000, "CHECKS_PER_DAY", "Checks of new code by one user in a day.")
     limit_body_bytes: int = _limit(2 * MIB, "BODY_BYTES", "Body of one request.", at_least=1024, at_most=128 * MIB)
     limit_body_seconds: float = _limit(30.0, "BODY_SECONDS", "Time for a request's body to arrive.", at_least=0.1)
-    limit_url_bytes: int = _limit(64 * 1024, "URL_BYTES", "Path and query of one request.", at_least=1024, at_most=MIB)
+    limit_url_bytes: int = _limit(
+        32 * 1024, "URL_BYTES", "Path and query of one request.", at_least=1024, at_most=60 * 1024
+    )
     limit_runs_kept: int = _limit(10_000, "RUNS_KEPT", "Runs kept for one user; older ones go.", at_least=100)
     limit_runs_kept_days: int = _limit(30, "RUNS_KEPT_DAYS", "Days that a run is kept.", at_most=36_500)
     limit_kv_value_bytes: int = _limit(64 * 1024, "KV_VALUE_BYTES", "One value of kv, as JSON.", at_most=128 * 1024)

@@ -5,9 +5,11 @@ would take memory or a connection for good. Both end with a problem document and
 """
 
 import asyncio
+import sys
 from typing import Any, Final
 from uuid import uuid4
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import ApiError
@@ -15,6 +17,8 @@ from service.problems import problem_response
 
 HEAD_BYTES: Final = 128 * 1024
 HEAD_SECONDS: Final = 30.0
+PARSED_URL_BYTES: Final = 65_535
+"""What the parser can take, more than any limit that an operator may set."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -62,7 +66,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(ApiError("invalid_request", "This is not a valid HTTP request."))
+        if len(self.url or b"") > PARSED_URL_BYTES:
+            self._refuse(ApiError("uri_too_long", f"The URL has more than {PARSED_URL_BYTES} bytes."))
+        elif isinstance(sys.exception(), httptools.HttpParserInvalidURLError):
+            self._refuse(ApiError("invalid_request", "The URL is not valid: percent-encode what is not plain ASCII."))
+        else:
+            self._refuse(ApiError("invalid_request", "This is not a valid HTTP request."))
 
     def _begin_head(self) -> None:
         self._end_head()

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -119,6 +120,40 @@ async def test_wrong_paths_and_methods(edge: Edge, method: str, path: str, statu
     else:
         require_problem(answer, status, code)
     assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("size", [32 * 1024 + 1, 65_535, 65_536, 100_000])
+async def test_a_url_that_is_too_long_is_told_so_at_the_default(tmp_path: Path, size: int) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with served(create_app(settings, database=AbsentDatabase(), engines={}), settings) as url:
+        document = await asked_raw(url, b"GET /?" + b"x" * (size - 1) + b" HTTP/1.1")
+        assert (document["status"], document["code"]) == (414, "uri_too_long")
+        assert (await asked_raw(url, b"GET /?" + b"x" * 30_000 + b" HTTP/1.1"))["status"] == 404
+
+
+async def test_a_url_that_is_not_encoded_is_told_how(edge: Edge) -> None:
+    for url in ("/health?name=é", "/agents/é"):
+        document = await asked_raw(edge.url, f"GET {url} HTTP/1.1".encode())
+        assert (document["status"], document["code"]) == (400, "invalid_request")
+        assert "percent-encode" in str(document["detail"])
+
+
+async def test_a_token_without_its_scheme_is_told_how_it_is_sent(edge: Edge) -> None:
+    for value in (edge.token, f"Token {edge.token}", "Bearer"):
+        answer = await edge.http.get("/agents", headers={"Authorization": value})
+        document = require_problem(answer, 401, "invalid_token")
+        assert document["detail"] == "Authorization should be 'Bearer <token>'."
+
+
+async def asked_raw(url: str, line: bytes) -> dict[str, object]:
+    """The document answered to a request as these bytes."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    document: dict[str, object] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return document
 
 
 async def test_a_405_names_every_method_of_the_path(edge: Edge) -> None:
