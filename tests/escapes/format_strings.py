@@ -182,7 +182,7 @@ ATTACKS = [
         program=program("""
             def run(hint: dict, services=None):
                 try:
-                    services.kv.nothing
+                    getattr(services.kv, "nothing")
                 except AttributeError as error:
                     text = "{0.obj}".format(error) + "{e.obj.get}".format_map({"e": error})
                     if "Kv" in text or "0x" in text:

@@ -790,7 +790,7 @@ ATTACKS = [
         program=program("""
             def run(hint: dict, services=None):
                 try:
-                    services.kv.nothing
+                    getattr(services.kv, "nothing")
                 except AttributeError as error:
                     match error:
                         case AttributeError(obj=thing):
