@@ -254,6 +254,9 @@ class Nursery:
         """For a child that was asked for. The next are asked for after a pause."""
         if filtered:
             zygote.pending -= 1
+        self._pause()
+
+    def _pause(self) -> None:
         self._no_room_until = asyncio.get_running_loop().time() + NO_ROOM_SECONDS
         self._fill()
 
@@ -261,7 +264,9 @@ class Nursery:
         child.ended.set_result(end)
         if child.parked:
             self._drop_parked(lambda parked: parked is child)
-        if child.parked or self._waiting:
+        if child.parked and child.zygote is self._current:  # of itself: it found no room either
+            self._pause()
+        elif child.parked or self._waiting:
             self._fill()
 
     def _lost(self, zygote: ZygoteProcess) -> None:

@@ -7,7 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -69,6 +69,24 @@ async def test_a_zygote_that_cannot_fork_lives_on_and_so_do_its_runs() -> None:
         assert len(processes_below(first.process.pid)) == 3
     finally:
         await engine.stop()
+
+
+async def test_children_that_end_before_they_are_taken_are_not_forked_without_a_pause() -> None:
+    async with started() as engine:
+        await two_parked(engine)
+        seen: set[int] = set()
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            for pid in processes_below(zygote_of(engine).process.pid)[1:]:
+                seen.add(pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.001)
+        assert 2 < len(seen) < 40
+        await eventually(lambda: not seen.intersection(processes_below(zygote_of(engine).process.pid)))
+        await asyncio.sleep(0.2)  # until the host has been told of all
+        await two_parked(engine)
+        assert await answers(engine)
 
 
 async def test_a_zygote_too_busy_to_be_told_is_told_later() -> None:
