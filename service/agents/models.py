@@ -110,6 +110,10 @@ class AgentConfig(ConfigOptions):
 
     code: Annotated[str, AfterValidator(_storable)] = Field(description="Python source of the agent.")
 
+    def stored(self) -> dict[str, Any]:
+        """As it stands in a row and in answers."""
+        return self.model_dump(mode="json", exclude_none=True)
+
 
 class AgentDefinition(Closed):
     """A new agent."""
@@ -190,16 +194,6 @@ def _not_code(detail: str) -> ApiError:
 
 
 CapabilitiesSource = Literal["given", "inferred"]
-
-
-class CodeProblem(BaseModel):
-    """One reason why code is refused. Lines count from 1, columns from 0; 0 and 0 is the whole file."""
-
-    line: int
-    column: int
-    code: str
-    message: str
-    hint: str
 
 
 class AgentSummary(BaseModel):

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,6 +37,13 @@ router = APIRouter(prefix="/agents", tags=["agents"])
 ATTEMPTS: Final = 3
 
 
+async def _store_of(caller: CallerDep, host: HostDep) -> AgentStore:
+    return AgentStore(database=host.database, caller=caller, files=host.files)
+
+
+StoreDep = Annotated[AgentStore, Depends(_store_of)]
+
+
 class Page(BaseModel):
     """Which part of a list."""
 
@@ -51,18 +58,17 @@ class AgentPage(Page):
 
 
 @router.post("", operation_id="define_agent", status_code=201, **documents.DEFINE)
-async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
+async def define_agent(request: Request, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
     """Define an agent. The code is checked now: what is refused, is refused here and not when it first runs. Without
     code a model writes it from the description."""
     body = body_with_config(AgentDefinition, await _body(request, host))
     if body.agent_config is None:
         return await answer(request, partial(write_agent, host, caller, body), status=201)
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     definition = await _defined(host, store, body.agent_config)
     row = await store.create(
         body.agent_name,
         definition.checked.description[:MAX_DESCRIPTION_LENGTH] if body.description is None else body.description,
-        _stored(body.agent_config),
+        body.agent_config.stored(),
         {"how": "created"},
     )
     agent = StoredAgent.from_row(row)
@@ -70,9 +76,8 @@ async def define_agent(request: Request, caller: CallerDep, host: HostDep) -> Re
 
 
 @router.get("", operation_id="list_agents", **documents.LIST)
-async def list_agents(caller: CallerDep, host: HostDep, page: Annotated[AgentPage, Query()]) -> Response:
+async def list_agents(caller: CallerDep, store: StoreDep, page: Annotated[AgentPage, Query()]) -> Response:
     """Your agents, newest first."""
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     agents = await store.list(name=page.name, limit=page.limit, cursor=_uuid(page.cursor))
     more = len(agents) > page.limit
     shown = agents[: page.limit]
@@ -88,12 +93,10 @@ async def generate_agent(request: Request, caller: CallerDep, host: HostDep) -> 
 
 
 @router.post("/check", operation_id="check_agent", **documents.CHECK)
-async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
+async def check_agent(request: Request, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
     """Check code without storing it. Refused code answers 200 too, with `ok` false and every reason in `errors`."""
     body = body_with_config(CheckRequest, await _body(request, host))
-    await AgentStore(database=host.database, caller=caller, files=host.files).take_check(
-        host.settings.limit_checks_per_day
-    )
+    await store.take_check(host.settings.limit_checks_per_day)
     try:
         definition = await examine(host, caller.user_id, body.agent_config)
         require_lower(host.settings, definition)
@@ -105,22 +108,23 @@ async def check_agent(request: Request, caller: CallerDep, host: HostDep) -> Res
 
 
 @router.get("/{agent_name}", operation_id="get_agent", **documents.GET)
-async def get_agent(agent_name: str, caller: CallerDep, host: HostDep) -> Response:
+async def get_agent(agent_name: str, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
     """One of your agents, with its code, input schema and capabilities."""
-    agent = await AgentStore(database=host.database, caller=caller, files=host.files).get(agent_name)
+    agent = await store.get(agent_name)
     return _answer(200, documents.agent(agent, caller.user_id, await _examined(host, caller, agent)), agent)
 
 
 @router.patch("/{agent_name}", operation_id="change_agent", **documents.CHANGE)
-async def change_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep) -> Response:
+async def change_agent(
+    agent_name: str, request: Request, caller: CallerDep, host: HostDep, store: StoreDep
+) -> Response:
     """Change an agent. Keys of `agent_config` that are given replace, null removes, absent ones stay. An `instruction`
     is carried out by a model."""
     change = body_with_config(AgentChange, await _body(request, host))
     if change.instruction is not None:
-        return await _rewrite(change, agent_name, request, caller, host)
+        return await _rewrite(change, agent_name, request, caller, host, store)
     if change.description is None and change.agent_config is None and not change.accept_capabilities:
         raise ApiError("validation_failed", "There is nothing to change: give description, agent_config or both.")
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     for _ in range(ATTEMPTS):
         agent = await store.get(agent_name)
         _require_match(request, agent)
@@ -133,7 +137,7 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
             proposes = agent.proposes and not ("code" in given and change.accept_capabilities)
             config = parsed_config(_merged(agent.config, given))
             definition = await _defined(host, store, config, proposes=proposes)
-            values |= {"agent_config": _stored(config), "origin": _origin("changed", proposes)}
+            values |= {"agent_config": config.stored(), "origin": _origin("changed", proposes)}
         changed = await store.change(agent, values) if values else agent
         if changed is not None:
             added = documents.added(before, definition)
@@ -141,20 +145,21 @@ async def change_agent(agent_name: str, request: Request, caller: CallerDep, hos
     raise ApiError("conflict", "The agent is being changed by somebody else at the same time.")
 
 
-async def _rewrite(change: AgentChange, agent_name: str, request: Request, caller: Caller, host: Host) -> Response:
+async def _rewrite(
+    change: AgentChange, agent_name: str, request: Request, caller: Caller, host: Host, store: AgentStore
+) -> Response:
     if change.agent_config is not None:
         errors = [{"pointer": "/instruction", "message": "cannot be given together with agent_config"}]
         detail = "An instruction has a model change the code, agent_config is the change itself: give one of them."
         raise ApiError("validation_failed", detail, errors=errors)
-    agent = await AgentStore(database=host.database, caller=caller).get(agent_name)
+    agent = await store.get(agent_name)
     _require_match(request, agent)
     return await answer(request, partial(rewrite_agent, host, caller, agent, change))
 
 
 @router.delete("/{agent_name}", operation_id="delete_agent", status_code=204, **documents.DELETE)
-async def delete_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep) -> Response:
+async def delete_agent(agent_name: str, request: Request, store: StoreDep) -> Response:
     """Delete an agent with its versions and what it kept in kv. Its runs stay, under its name."""
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     agent = await store.get(agent_name)
     _require_match(request, agent)
     conditional = "if-match" in request.headers
@@ -164,11 +169,8 @@ async def delete_agent(agent_name: str, request: Request, caller: CallerDep, hos
 
 
 @router.get("/{agent_name}/versions", operation_id="list_agent_versions", **documents.VERSIONS)
-async def list_agent_versions(
-    agent_name: str, caller: CallerDep, host: HostDep, page: Annotated[Page, Query()]
-) -> Response:
+async def list_agent_versions(agent_name: str, store: StoreDep, page: Annotated[Page, Query()]) -> Response:
     """The versions of an agent, newest first."""
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     before = page.cursor
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 10):
         raise _bad_cursor()
@@ -180,9 +182,8 @@ async def list_agent_versions(
 
 
 @router.get("/{agent_name}/versions/{version}", operation_id="get_agent_version", **documents.VERSION)
-async def get_agent_version(agent_name: str, version: str, caller: CallerDep, host: HostDep) -> Response:
+async def get_agent_version(agent_name: str, version: str, store: StoreDep) -> Response:
     """One version of an agent, as it was."""
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     row = await store.version(await store.get(agent_name), version)
     return JSONResponse(documents.version(row))
 
@@ -194,10 +195,9 @@ async def get_agent_version(agent_name: str, version: str, caller: CallerDep, ho
     **documents.RESTORE,
 )
 async def restore_agent_version(
-    agent_name: str, version: str, request: Request, caller: CallerDep, host: HostDep
+    agent_name: str, version: str, request: Request, caller: CallerDep, host: HostDep, store: StoreDep
 ) -> Response:
     """Make an old version the newest one: a new version with its description and config."""
-    store = AgentStore(database=host.database, caller=caller, files=host.files)
     for _ in range(ATTEMPTS):
         agent = await store.get(agent_name)
         _require_match(request, agent)
@@ -207,7 +207,7 @@ async def restore_agent_version(
         definition = await _defined(host, store, config, proposes=proposes)
         values = {
             "description": row["description"],
-            "agent_config": _stored(config),
+            "agent_config": config.stored(),
             "origin": _origin("restored", proposes, version=row["version"]),
         }
         restored = await store.change(agent, values)
@@ -239,10 +239,6 @@ async def _examined(host: Host, caller: Caller, agent: StoredAgent) -> Definitio
         raise
     except ApiError as error:
         return error
-
-
-def _stored(config: AgentConfig) -> dict[str, Any]:
-    return config.model_dump(mode="json", exclude_none=True)
 
 
 def _origin(how: str, proposes: bool, **more: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from service.commands.grants import say_grants
 _CHANGED_MEANWHILE: Final = (409, 412)
 
 
-class Refused(Exception):
+class FileRefused(Exception):
     """One agent is left as it is, on both sides. The message names both."""
 
 
@@ -97,7 +97,7 @@ def _pulled(
     try:
         stored = _stored(host, name, output)
         if stored is None:
-            raise Refused(f"You have no agent named {name!r} on the host.")
+            raise FileRefused(f"You have no agent named {name!r} on the host.")
         text = stored.text()
         there = directory.read(user_id, name)
         if there == text:
@@ -106,7 +106,7 @@ def _pulled(
             _require_not_newer(name, path, None if there is None else read(there), stored)
         directory.write(user_id, name, text)
         return Done(name, str(path), "pulled")
-    except Refused as error:
+    except FileRefused as error:
         return Done(name, str(path), "refused", str(error))
     except NotAFile as error:
         return Done(name, str(path), "refused", f"{name} and {path}: {error}")
@@ -117,11 +117,11 @@ def _pulled(
 def _require_not_newer(name: str, path: Path, there: AgentFile | None, stored: Stored) -> None:
     match compare(there, stored.content):
         case Standing.AHEAD:
-            raise Refused(
+            raise FileRefused(
                 f"{path} has changes that the host has not. agenthost push {path} sends them, pull --force drops them."
             )
         case Standing.BOTH | Standing.FOREIGN as standing:
-            raise Refused(_on_both_sides(name, path, standing, there.synced if there else None, stored))
+            raise FileRefused(_on_both_sides(name, path, standing, there.synced if there else None, stored))
 
 
 def _pushed(host: Connection, local: Local, *, force: bool, output: Output) -> Done:
@@ -136,7 +136,7 @@ def _pushed(host: Connection, local: Local, *, force: bool, output: Output) -> D
             answered = _changed(host, local, stored, force=force)
         _write(local, answered)
         return Done(local.name, str(local.path), "pushed", stored=answered)
-    except Refused as error:
+    except FileRefused as error:
         return Done(local.name, str(local.path), "refused", str(error))
     except NotAFile as error:
         return Done(local.name, str(local.path), "refused", f"{local.name} on the host: {error}")
@@ -145,7 +145,7 @@ def _pushed(host: Connection, local: Local, *, force: bool, output: Output) -> D
 def _defined(host: Connection, local: Local, *, force: bool) -> Stored:
     if local.file.synced is not None and not force:
         since = local.file.synced.revision
-        raise Refused(
+        raise FileRefused(
             f"{local.path} is of revision {since} of {local.name}, which is not on the host any more. "
             "push --force defines it again."
         )
@@ -161,17 +161,17 @@ def _defined(host: Connection, local: Local, *, force: bool) -> Stored:
 def _changed(host: Connection, local: Local, stored: Stored, *, force: bool) -> Stored:
     standing, synced = compare(local.file, stored.content), local.file.synced
     if standing is Standing.BEHIND and synced and not force:
-        raise Refused(
+        raise FileRefused(
             f"{local.name} was changed on the host, now revision {stored.revision}; {local.path} is of revision "
             f"{synced.revision}. agenthost pull {local.name} takes the host's, push --force sets it back."
         )
     if standing is not Standing.AHEAD and not force:
-        raise Refused(_on_both_sides(local.name, local.path, standing, synced, stored))
+        raise FileRefused(_on_both_sides(local.name, local.path, standing, synced, stored))
     path = f"/agents/{quote(local.name, safe='')}"
     body = _changes(local.file.content, stored.content)
     status, document = host.ask("PATCH", path, body=body, if_match=f'"{stored.revision}"')
     if status in _CHANGED_MEANWHILE:
-        raise Refused(f"{local.name} is being changed on the host at this moment; {local.path} was not sent.")
+        raise FileRefused(f"{local.name} is being changed on the host at this moment; {local.path} was not sent.")
     if status != 200:
         raise _problem(local, document)
     return _stored_of(document)
@@ -264,10 +264,10 @@ def _write(local: Local, stored: Stored) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise Refused(f"It was pushed, but {local.path} could not be written: {_reason(error)}.") from None
+        raise FileRefused(f"It was pushed, but {local.path} could not be written: {_reason(error)}.") from None
 
 
-def _problem(local: Local, document: Mapping[str, Any]) -> Refused:
+def _problem(local: Local, document: Mapping[str, Any]) -> FileRefused:
     """A problem document; the lines of code as they are in the file."""
     said = []
     for each in document.get("errors") or ():
@@ -277,7 +277,7 @@ def _problem(local: Local, document: Mapping[str, Any]) -> Refused:
             where = str(each.get("pointer") or local.path)
         said.append(f"{where}: {each.get('message', '')} {each.get('hint', '')}".rstrip())
     detail = f"{document.get('detail', 'the host gave no reason')} ({document.get('code', 'unknown')})"
-    return Refused("\n  ".join([f"{local.path}: {detail}", *said]))
+    return FileRefused("\n  ".join([f"{local.path}: {detail}", *said]))
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

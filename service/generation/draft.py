@@ -32,7 +32,7 @@ class Draft:
     example_input: Mapping[str, Any]
 
 
-class Refused(Exception):
+class DraftRefused(Exception):
     """An attempt that did not do. `code` is what it wrote, if anything."""
 
     def __init__(self, step: Step, problems: Sequence[str], *, code: str = "") -> None:
@@ -46,21 +46,21 @@ class Refused(Exception):
 
 
 def draft_of(completion: Completion) -> Draft:
-    """The parts of an answer. Raises Refused when it has other ones."""
+    """The parts of an answer. Raises DraftRefused when it has other ones."""
     value = completion.value or {}
     code, summary, example = (value.get(name) for name in ("code", "summary", "example_input_json"))
     if not isinstance(code, str) or not code.strip():
         if fenced := fenced_draft(completion.text):
             return fenced
-        raise Refused("model", ["The answer has no `code`."])
+        raise DraftRefused("model", ["The answer has no `code`."])
     if isinstance(example, str) and len(example) > MAX_EXAMPLE:
-        raise Refused("input", [f"`example_input_json` has more than {MAX_EXAMPLE} characters."], code=code)
+        raise DraftRefused("input", [f"`example_input_json` has more than {MAX_EXAMPLE} characters."], code=code)
     try:
         given = parse_json(example.encode(errors="replace") or b"{}") if isinstance(example, str) else None
     except NotJson as error:
-        raise Refused("input", [f"`example_input_json` is not JSON: {error}."], code=code) from None
+        raise DraftRefused("input", [f"`example_input_json` is not JSON: {error}."], code=code) from None
     if not isinstance(given, dict):
-        raise Refused("input", ["`example_input_json` should be a text that holds a JSON object."], code=code)
+        raise DraftRefused("input", ["`example_input_json` should be a text that holds a JSON object."], code=code)
     summary = summary[:MAX_SUMMARY] if isinstance(summary, str) else ""
     return Draft(code=code, summary=summary, example_input=given)
 

@@ -21,7 +21,7 @@ from service.capabilities.day_tokens import DayIsOver, DayTokens
 from service.capabilities.effects import Effect
 from service.errors import ApiError
 from service.generation import prompt
-from service.generation.draft import Draft, Refused, draft_of, fenced_draft, of_check, of_failure
+from service.generation.draft import Draft, DraftRefused, draft_of, fenced_draft, of_check, of_failure
 from service.generation.partial_code import PartialCode
 from service.generation.progress import UNWATCHED, Progress
 from service.generation.rehearsal import rehearse
@@ -39,8 +39,6 @@ EXPECTED_ANSWER_TOKENS: Final = 2000
 BACKOFF_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 SECONDS_TO_TELL: Final = 0.25
 """A question ends so long before the generation, which can then say what was wrong."""
-
-"""So long before the caller's token expires everything has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +103,7 @@ class _Generation:
             raise ApiError("invalid_token", "The token expires before an agent could be written: get a new one.")
         self._deadline = self._started + min(host.settings.limit_generation_seconds, token_seconds)
         self._day = DayTokens(host.database, caller, host.settings.limit_tokens_per_day)
-        self._failures: list[Refused] = []
+        self._failures: list[DraftRefused] = []
         self._input_tokens = 0
         self._output_tokens = 0
 
@@ -120,7 +118,7 @@ class _Generation:
             self._progress.attempt(attempt, most, last)
             try:
                 return await self._attempt(attempt, question)
-            except Refused as refused:
+            except DraftRefused as refused:
                 self._failures.append(refused)
                 if refused.code:
                     question = prompt.for_repair(asked, refused.code, refused.problems)
@@ -141,12 +139,12 @@ class _Generation:
             fitted = fit(BodyInput(draft.example_input), definition.checked.input_schema)
             if fitted.problems:
                 said = [f"example_input_json: {each['pointer']} {each['message']}" for each in fitted.problems]
-                raise Refused("input", said, code=draft.code)
+                raise DraftRefused("input", said, code=draft.code)
             rehearsed = await rehearse(self._host, definition, fitted.value)
         outcome = rehearsed.outcome
         self._progress.dry_run(attempt, outcome, rehearsed.effects)
         if outcome.failure is not None:
-            raise Refused("dry_run", [of_failure(outcome.failure)], code=draft.code)
+            raise DraftRefused("dry_run", [of_failure(outcome.failure)], code=draft.code)
         return Generated(
             draft=draft,
             definition=definition,
@@ -175,8 +173,8 @@ class _Generation:
         return draft
 
     async def _patiently(self, question: Question, on_text: OnText | None) -> Draft:
-        """What the model wrote, asked for again while the provider may come back. Raises Refused for an answer of no
-        use, ApiError `model_unavailable` when there is none."""
+        """What the model wrote, asked for again while the provider may come back. Raises DraftRefused for an answer
+        of no use, ApiError `model_unavailable` when there is none."""
         backoff = iter(BACKOFF_SECONDS)
         while True:
             try:
@@ -185,7 +183,7 @@ class _Generation:
                 if fenced := fenced_draft(error.text):
                     return fenced
                 if error.fault != "provider":
-                    raise Refused("refusal" if error.fault == "refusal" else "model", [error.message]) from None
+                    raise DraftRefused("refusal" if error.fault == "refusal" else "model", [error.message]) from None
                 wait = math.inf if error.wait_seconds is None else max(next(backoff, math.inf), error.wait_seconds)
                 if wait >= self.remaining_seconds():
                     raise self._unavailable(error) from None
@@ -220,7 +218,7 @@ class _Generation:
         await self._day.settle(tokens)
 
     async def _checked(self, attempt: int, draft: Draft) -> Definition:
-        """The draft as a definition. Raises Refused with what the check says, and what to write instead."""
+        """The draft as a definition. Raises DraftRefused with what the check says, and what to write instead."""
         while True:
             try:
                 config = parsed(AgentConfig, {**self._wish.config, "code": draft.code}, within=("agent_config",))
@@ -234,7 +232,7 @@ class _Generation:
                 await asyncio.sleep(seconds)
             except ApiError as error:
                 self._progress.check(attempt, None, error.errors)
-                raise Refused("check", of_check(error), code=draft.code) from None
+                raise DraftRefused("check", of_check(error), code=draft.code) from None
 
     def _provenance(self, attempts: int) -> dict[str, Any]:
         return {

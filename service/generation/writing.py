@@ -36,7 +36,7 @@ async def write_agent(host: Host, caller: Caller, body: AgentDefinition, progres
         raise ApiError("agent_exists", f"You already have an agent named {body.agent_name!r}.")
     generated = await _generated(host, store, Wish(description=body.description), progress)
     config, definition = _accepted(generated) if body.accept_capabilities else _proposing(generated)
-    row = await store.create(body.agent_name, body.description, _stored(config), _origin(generated, "generated"))
+    row = await store.create(body.agent_name, body.description, config.stored(), _origin(generated, "generated"))
     agent = StoredAgent.from_row(row)
     return Written({**documents.agent(agent, caller.user_id, definition), **_told(generated)}, agent)
 
@@ -46,7 +46,7 @@ async def draft_agent(host: Host, caller: Caller, description: str, progress: Pr
     store = AgentStore(database=host.database, caller=caller)
     generated = await _generated(host, store, Wish(description=description), progress)
     config, definition = _proposing(generated)
-    return Written({"agent_config": _stored(config), **documents.in_force(definition), **_told(generated)})
+    return Written({"agent_config": config.stored(), **documents.in_force(definition), **_told(generated)})
 
 
 async def rewrite_agent(
@@ -60,7 +60,7 @@ async def rewrite_agent(
     wish = Wish(
         description=agent.description if change.description is None else change.description,
         instruction=change.instruction,
-        config=_stored(config.model_copy(update={"capabilities": None})),
+        config=config.model_copy(update={"capabilities": None}).stored(),
     )
     generated = await _generated(host, store, wish, progress)
     if change.accept_capabilities:
@@ -71,7 +71,7 @@ async def rewrite_agent(
         config, definition = _proposing(generated)
     values: dict[str, Any] = {
         "description": wish.description,
-        "agent_config": _stored(config),
+        "agent_config": config.stored(),
         "origin": {**_origin(generated, "edited"), "instruction": shortened(change.instruction)},
     }
     changed = await store.change(agent, values)
@@ -120,10 +120,6 @@ def _given(definition: Definition, manifest: Manifest) -> tuple[AgentConfig, Def
 
 def _asked_for(definition: Definition) -> Manifest:
     return definition.manifest.extended_by(definition.proposed)
-
-
-def _stored(config: AgentConfig) -> dict[str, Any]:
-    return config.model_dump(mode="json", exclude_none=True)
 
 
 def _origin(generated: Generated, how: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from dns.resolver import NoResolverConfiguration, Resolver
 
 ROUNDS: Final = 2
 _PAYLOAD_BYTES: Final = 1232
-"""What passes every network in one piece. A longer answer comes cut, which leaves addresses enough. All of it would come
-over TCP, and 64 KiB of it take a third of a second to parse."""
+"""What passes every network in one piece. A longer answer comes cut, which leaves addresses enough. All of it would
+come over TCP, and 64 KiB of it take a third of a second to parse."""
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 

@@ -85,6 +85,7 @@ async def test_every_limit_is_listed_with_its_unit(ada: User) -> None:
             "secrets",
             "generations",
             "drafts",
+            "sandboxes",
         ),
     }
     assert (limits["json_depth"]["value"], limits["json_depth"]["setting"]) == (64, None)
