@@ -155,7 +155,7 @@ def list_agents(output: OutputOption = Output.TEXT, url: UrlOption = None, token
 @app.command("run")
 def run_agent(
     name: Annotated[str, typer.Argument(help="Name of the agent.")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its input.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Its input.")] = None,
     test: Annotated[bool, typer.Option("--test", help="A dry run: nothing acts.")] = False,
     output: OutputOption = Output.TEXT,
     url: UrlOption = None,

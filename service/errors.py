@@ -33,7 +33,9 @@ ERRORS: Mapping[str, ErrorKind] = {
     # The request as such
     "invalid_request": ErrorKind(400, "The request is malformed", "Compare the request with /docs."),
     "not_json": ErrorKind(
-        400, "The body is not JSON", "Send one JSON value in UTF-8, without NaN, Infinity or U+0000."
+        400,
+        "The body is not JSON",
+        "Send one JSON value in UTF-8, without NaN, Infinity or U+0000. `agenthost push FILE` sends a file as it is.",
     ),
     "invalid_token": ErrorKind(401, "No valid token", "Send a current user token as 'Authorization: Bearer <token>'."),
     "forbidden": ErrorKind(403, "Not allowed", "Use the resources of the user that the token belongs to."),
@@ -66,13 +68,13 @@ ERRORS: Mapping[str, ErrorKind] = {
     ),
     "model_unavailable": ErrorKind(502, "The language model gave no answer", "Try again later, or send agent_config."),
     "generation_failed": ErrorKind(
-        422, "No attempt gave an agent that can run", "Say it differently, or send the code as agent_config."
+        422, "No attempt gave an agent that can run", "Reword the description, or send the code as agent_config."
     ),
     # Secrets
     "secret_not_found": ErrorKind(
         404, "No such secret", "GET /secrets lists the names of your secrets, as `agenthost secret list` does."
     ),
-    "too_many_secrets": ErrorKind(409, "You have as many secrets as you may", "DELETE one that no agent needs."),
+    "too_many_secrets": ErrorKind(409, "Limit of secrets reached", "DELETE one that no agent needs."),
     "notification_not_found": ErrorKind(
         404, "No such notification", "GET /notifications lists yours, as `agenthost notifications` does."
     ),
@@ -80,7 +82,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "run_not_found": ErrorKind(404, "No such run", "GET /runs lists your runs, as `agenthost runs` does."),
     "run_in_progress": ErrorKind(409, "The run is still going on", "GET /runs/{run_id} shows its state."),
     "resume_not_supported": ErrorKind(409, "A stream cannot be resumed", "GET /runs/{run_id} shows what happened."),
-    "invalid_test_flag": ErrorKind(422, "The test flag is in doubt", "Say ?test=true or ?test=false once, or nothing."),
+    "invalid_test_flag": ErrorKind(422, "Ambiguous test flag", "Use ?test=true or ?test=false, once, or leave it out."),
     "invalid_input": ErrorKind(422, "The input does not fit", "GET /agents/{agent_name} shows the input_schema."),
     "idempotency_key_reused": ErrorKind(422, "The key was used for another input", "Use a new Idempotency-Key."),
     "too_many_runs": ErrorKind(429, "Too many runs in flight", TRY_LATER),
@@ -95,7 +97,7 @@ ERRORS: Mapping[str, ErrorKind] = {
     "wall_time_exceeded": ErrorKind(504, "The agent ran out of time", _SEE_LIMITS),
     "cpu_time_exceeded": ErrorKind(504, "The agent ran out of processor time", _SEE_LIMITS),
     # The host's own failures
-    "internal_error": ErrorKind(500, "The host made a mistake", "Report the request_id to whoever runs this host."),
+    "internal_error": ErrorKind(500, "Internal error", "Report the request_id to whoever runs this host."),
     "cancelled": ErrorKind(503, "The run was cancelled", "GET /runs/{run_id} shows how far it came."),
     "database_unavailable": ErrorKind(503, "The database cannot be reached", TRY_LATER),
     "engine_unavailable": ErrorKind(503, "The engine cannot run agents now", TRY_LATER),

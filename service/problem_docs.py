@@ -14,8 +14,8 @@ class ProblemPlace(BaseModel):
 
     message: str
     pointer: str | None = Field(None, description="JSON pointer to the value")
-    line: int | None = None
-    column: int | None = None
+    line: int | None = Field(None, description="From 1; 0 is the whole file")
+    column: int | None = Field(None, description="From 0")
 
 
 class Problem(BaseModel):

@@ -53,7 +53,7 @@ def install(app: FastAPI) -> None:
         return _respond(request, _from_validation(error))
 
     async def of_http(request: Request, error: HTTPException) -> Response:
-        return _respond(request, _from_http(error, methods.of(request.url.path)))
+        return _respond(request, _from_http(error, methods.of(request.url.path), request))
 
     async def of_host(request: Request, error: DatabaseError | SandboxUnavailable) -> Response:
         return _respond(request, from_host(error))
@@ -76,15 +76,17 @@ def _from_validation(error: RequestValidationError) -> ApiError:
     return invalid_fields([{**each, "loc": tuple(each["loc"])[1:]} for each in errors])
 
 
-def _from_http(error: HTTPException, allowed: Iterable[str]) -> ApiError:
+def _from_http(error: HTTPException, allowed: Iterable[str], request: Request) -> ApiError:
     code = _CODE_OF_STATUS.get(error.status_code, "invalid_request" if error.status_code < 500 else "internal_error")
     details = {
         "not_found": "There is nothing at this path.",
-        "method_not_allowed": "The path is right, the method is not.",
+        "method_not_allowed": f"The path takes {', '.join(sorted(allowed))}.",
         "body_too_large": "The body is larger than this host accepts.",
     }
     headers = {"Allow": ", ".join(sorted(allowed))} if code == "method_not_allowed" else None
-    return ApiError(code, details.get(code, "The request could not be understood."), headers=headers)
+    meant_to_run = code == "method_not_allowed" and request.method == "POST" and request.url.path.startswith("/agents/")
+    hint = "An agent runs at /agents/{user_id}/{agent_name}." if meant_to_run else None
+    return ApiError(code, details.get(code, "The request could not be understood."), hint=hint, headers=headers)
 
 
 def from_host(error: DatabaseError | SandboxUnavailable) -> ApiError:

@@ -14,7 +14,7 @@ _SUSPECT_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 class NotJson(ValueError):
-    """A text is not JSON as this host understands it. The message is safe to send; line and column count from 1."""
+    """A text is not JSON as this host understands it. The message is safe to send; a column counts from 0."""
 
     def __init__(self, reason: str, *, line: int = 0, column: int = 0) -> None:
         super().__init__(reason)
@@ -35,7 +35,9 @@ def parse_json(body: bytes) -> Any:
             text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_object_without_repeats
         )
     except json.JSONDecodeError as error:
-        raise NotJson(error.msg, line=error.lineno, column=error.colno) from None
+        control = error.msg.startswith("Invalid control character")
+        reason = r"write a line break in a text as \n, a tab as \t" if control else error.msg
+        raise NotJson(reason, line=error.lineno, column=error.colno - 1) from None
     except RecursionError:
         raise NotJson(f"it is nested more than {MAX_DEPTH} deep") from None
     except NotJson:

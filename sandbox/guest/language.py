@@ -95,7 +95,10 @@ def syntax_problem(error: BaseException) -> dict[str, Any]:
     """Whatever the parser or compiler raised, as a problem. Hostile source makes it raise more than SyntaxError."""
     if isinstance(error, SyntaxError) and error.lineno:
         column = max((error.offset or 1) - 1, 0)
-        return problem(error.lineno, column, "syntax_error", f"{error.msg}", "Write this line as Python 3.12 has it.")
+        hint = f"Python {sys.version_info.major}.{sys.version_info.minor} cannot read this line."
+        if "U+FEFF" in error.msg:
+            hint = "Remove the byte order mark: save the file as UTF-8 without BOM."
+        return problem(error.lineno, column, "syntax_error", f"{error.msg}", hint)
     if isinstance(error, RecursionError | MemoryError):
         return problem(0, 0, "too_complex", "the source is nested too deeply to be parsed", "Nest less, or use data.")
     if isinstance(error, SyntaxError | ValueError):  # null bytes; a lone surrogate is a UnicodeEncodeError

@@ -204,7 +204,10 @@ CHECK: Final[dict[str, Any]] = {
     "openapi_extra": request_body(CheckRequest, {"code": {"agent_config": {"code": _GREETER}}}),
 }
 GET: Final[dict[str, Any]] = {
-    "responses": {200: {"model": AgentAnswer}, **refusals("agent_not_found", "too_many_checks", "engine_unavailable")}
+    "responses": {
+        200: {"model": AgentAnswer},
+        **refusals("agent_not_found", "validation_failed", "too_many_checks", "engine_unavailable"),
+    }
 }
 CHANGE: Final[dict[str, Any]] = {
     "responses": {

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from service.capabilities.fixtures import fixtures_of
 from service.capabilities.manifest import Manifest
-from service.capabilities.plain_json import canonical, fault
+from service.capabilities.plain_json import canonical, cleaned_text, fault
 from service.errors import ApiError, invalid_fields
 from service.generation.models import DryRun, Generation
 from service.names import ENGINE_PATTERN
@@ -155,10 +155,10 @@ def config_object(value: Any) -> Any:
     """`agent_config` as an object: a string is its code. Raises ApiError `kind_not_supported` for what is no code."""
     if isinstance(value, str):
         if value.strip() and not _looks_like_code(value):
-            raise _not_code("agent_config is a text that is not Python source.")
+            raise _not_code("agent_config is a text that is not Python source. This host runs agents made of code.")
         return {"code": value}
-    if isinstance(value, Mapping) and "code" not in value and set(value) - CONFIG_KEYS:
-        raise _not_code("agent_config has no code.")
+    if isinstance(value, Mapping) and "code" not in value and (unknown := sorted(set(value) - CONFIG_KEYS)):
+        raise _not_code(f"agent_config has no `code`; it has no field `{cleaned_text(unknown[0])[:80]}`.")
     return value
 
 
@@ -190,7 +190,7 @@ def _looks_like_code(text: str) -> bool:
 
 def _not_code(detail: str) -> ApiError:
     errors = [{"pointer": "/agent_config", "message": "should hold Python source"}]
-    return ApiError("kind_not_supported", f"{detail} This host runs agents made of code.", errors=errors)
+    return ApiError("kind_not_supported", detail, errors=errors)
 
 
 CapabilitiesSource = Literal["given", "inferred"]

@@ -28,6 +28,7 @@ from service.agents.models import (
 from service.agents.store import AgentStore, StoredAgent
 from service.auth import Caller, CallerDep
 from service.body import read_json
+from service.capabilities.plain_json import cleaned_text
 from service.errors import ApiError
 from service.generation.answer import answer
 from service.generation.writing import draft_agent, rewrite_agent, write_agent
@@ -57,7 +58,7 @@ class AgentPage(Page):
     name: Annotated[str | None, Field(pattern=NAME_PATTERN, description="Only the agent of this name.")] = None
 
 
-@router.post("", operation_id="define_agent", status_code=201, **documents.DEFINE)
+@router.post("", operation_id="define_agent", summary="Define an agent", status_code=201, **documents.DEFINE)
 async def define_agent(request: Request, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
     """Define an agent. The code is checked now: what is refused, is refused here and not when it first runs. Without
     code a model writes it from the description."""
@@ -75,7 +76,7 @@ async def define_agent(request: Request, caller: CallerDep, host: HostDep, store
     return _answer(201, documents.agent(agent, caller.user_id, definition), agent, location=True)
 
 
-@router.get("", operation_id="list_agents", **documents.LIST)
+@router.get("", operation_id="list_agents", summary="List your agents", **documents.LIST)
 async def list_agents(caller: CallerDep, store: StoreDep, page: Annotated[AgentPage, Query()]) -> Response:
     """Your agents, newest first."""
     agents = await store.list(name=page.name, limit=page.limit, cursor=_uuid(page.cursor))
@@ -85,14 +86,16 @@ async def list_agents(caller: CallerDep, store: StoreDep, page: Annotated[AgentP
     return JSONResponse({"data": data, "next_cursor": shown[-1].id if more else None})
 
 
-@router.post("/generate", operation_id="generate_agent", **documents.GENERATE)
+@router.post(
+    "/generate", operation_id="generate_agent", summary="Write an agent without storing it", **documents.GENERATE
+)
 async def generate_agent(request: Request, caller: CallerDep, host: HostDep) -> Response:
     """Write an agent from a description, without storing it."""
     body = parsed(Wanted, await _body(request, host))
     return await answer(request, partial(draft_agent, host, caller, body.description))
 
 
-@router.post("/check", operation_id="check_agent", **documents.CHECK)
+@router.post("/check", operation_id="check_agent", summary="Check code without storing it", **documents.CHECK)
 async def check_agent(request: Request, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
     """Check code without storing it. Refused code answers 200 too, with `ok` false and every reason in `errors`."""
     body = body_with_config(CheckRequest, await _body(request, host))
@@ -107,14 +110,17 @@ async def check_agent(request: Request, caller: CallerDep, host: HostDep, store:
     return JSONResponse(documents.passed_check(definition))
 
 
-@router.get("/{agent_name}", operation_id="get_agent", **documents.GET)
-async def get_agent(agent_name: str, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
+@router.get("/{agent_name}", operation_id="get_agent", summary="Read an agent", **documents.GET)
+async def get_agent(agent_name: str, request: Request, caller: CallerDep, host: HostDep, store: StoreDep) -> Response:
     """One of your agents, with its code, input schema and capabilities."""
+    if request.url.query:
+        hint = f"Leave it out. To run the agent: /agents/{caller.user_id}/{cleaned_text(agent_name)[:80]}."
+        raise ApiError("validation_failed", "Reading an agent takes no query.", hint=hint)
     agent = await store.get(agent_name)
     return _answer(200, documents.agent(agent, caller.user_id, await _examined(host, caller, agent)), agent)
 
 
-@router.patch("/{agent_name}", operation_id="change_agent", **documents.CHANGE)
+@router.patch("/{agent_name}", operation_id="change_agent", summary="Change an agent", **documents.CHANGE)
 async def change_agent(
     agent_name: str, request: Request, caller: CallerDep, host: HostDep, store: StoreDep
 ) -> Response:
@@ -124,7 +130,10 @@ async def change_agent(
     if change.instruction is not None:
         return await _rewrite(change, agent_name, request, caller, host, store)
     if change.description is None and change.agent_config is None and not change.accept_capabilities:
-        raise ApiError("validation_failed", "There is nothing to change: give description, agent_config or both.")
+        raise ApiError(
+            "validation_failed",
+            "There is nothing to change: give description, agent_config, instruction or accept_capabilities.",
+        )
     for _ in range(ATTEMPTS):
         agent = await store.get(agent_name)
         _require_match(request, agent)
@@ -157,7 +166,9 @@ async def _rewrite(
     return await answer(request, partial(rewrite_agent, host, caller, agent, change))
 
 
-@router.delete("/{agent_name}", operation_id="delete_agent", status_code=204, **documents.DELETE)
+@router.delete(
+    "/{agent_name}", operation_id="delete_agent", summary="Delete an agent", status_code=204, **documents.DELETE
+)
 async def delete_agent(agent_name: str, request: Request, store: StoreDep) -> Response:
     """Delete an agent with its versions and what it kept in kv. Its runs stay, under its name."""
     agent = await store.get(agent_name)
@@ -168,7 +179,12 @@ async def delete_agent(agent_name: str, request: Request, store: StoreDep) -> Re
     return Response(status_code=204)
 
 
-@router.get("/{agent_name}/versions", operation_id="list_agent_versions", **documents.VERSIONS)
+@router.get(
+    "/{agent_name}/versions",
+    operation_id="list_agent_versions",
+    summary="List the versions of an agent",
+    **documents.VERSIONS,
+)
 async def list_agent_versions(agent_name: str, store: StoreDep, page: Annotated[Page, Query()]) -> Response:
     """The versions of an agent, newest first."""
     before = page.cursor
@@ -181,7 +197,12 @@ async def list_agent_versions(agent_name: str, store: StoreDep, page: Annotated[
     return JSONResponse({"data": data, "next_cursor": str(data[-1]["version"]) if more else None})
 
 
-@router.get("/{agent_name}/versions/{version}", operation_id="get_agent_version", **documents.VERSION)
+@router.get(
+    "/{agent_name}/versions/{version}",
+    operation_id="get_agent_version",
+    summary="Read a version of an agent",
+    **documents.VERSION,
+)
 async def get_agent_version(agent_name: str, version: str, store: StoreDep) -> Response:
     """One version of an agent, as it was."""
     row = await store.version(await store.get(agent_name), version)
@@ -191,6 +212,7 @@ async def get_agent_version(agent_name: str, version: str, store: StoreDep) -> R
 @router.post(
     "/{agent_name}/versions/{version}/restore",
     operation_id="restore_agent_version",
+    summary="Restore a version of an agent",
     status_code=201,
     **documents.RESTORE,
 )

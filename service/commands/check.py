@@ -65,7 +65,7 @@ def _read(file: Path, limit_bytes: int) -> str:
     if len(raw) > limit_bytes:
         fail(f"{file} has more than {limit_bytes} bytes, the limit of an agent's source.")
     try:
-        return str(raw, "utf-8")
+        return str(raw, "utf-8-sig")
     except UnicodeDecodeError as error:
         fail(f"{file} is not UTF-8 (byte {error.start}).")
 

@@ -80,6 +80,10 @@ def fail_with_problem(problem: Mapping[str, Any], output: Output, *, code: Exit 
         pointer, message = place.get("pointer"), printable(place.get("message", ""))
         if pointer is not None and all(part in detail for part in (message, *printable(pointer).split("/"))):
             continue  # it is the detail
-        where = f"line {place.get('line')}, column {place.get('column')}" if pointer is None else pointer or "all of it"
+        where = (
+            f"line {place.get('line')}, column {place.get('column', 0) + 1}"
+            if pointer is None
+            else pointer or "all of it"
+        )
         say(f"  {printable(where)}: {message}")
     fail(f"{detail} ({problem.get('code', 'unknown')})", hint=printable(problem.get("hint", "")), code=code)

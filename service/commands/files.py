@@ -238,14 +238,14 @@ def _stored_of(document: Mapping[str, Any]) -> Stored:
 def _local(path: Path) -> Local:
     name = path.name.removesuffix(".py")
     if path.suffix != ".py" or not re.fullmatch(NAME_PATTERN, name):
-        hint = "A file is named as its agent is: digest.py, in lower case."
-        fail(f"{path} is not named as an agent could be.", hint=hint, code=Exit.USAGE)
+        hint = "The file name must be an agent name plus .py: digest.py, in lower case."
+        fail(f"{path} is no file of an agent.", hint=hint, code=Exit.USAGE)
     try:
         with path.open("rb") as opened:
             raw = opened.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
             fail(f"{path} has more than {MAX_FILE_BYTES} bytes.", code=Exit.USAGE)
-        return Local(name=name, path=path, raw=raw, file=read(raw.decode()))
+        return Local(name=name, path=path, raw=raw, file=read(raw.decode("utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{path} cannot be read: {_reason(error)}.", code=Exit.USAGE)
     except NotAFile as error:
@@ -275,7 +275,7 @@ def _problem(local: Local, document: Mapping[str, Any]) -> FileRefused:
             where = f"{local.path}:{line + local.file.head_lines}:{each.get('column', 0) + 1}"
         else:
             where = str(each.get("pointer") or local.path)
-        said.append(f"{where}: {each.get('message', '')} {each.get('hint', '')}".rstrip())
+        said.append(f"{where}: {each.get('message', '')}. {each.get('hint', '')}".rstrip())
     detail = f"{document.get('detail', 'the host gave no reason')} ({document.get('code', 'unknown')})"
     return FileRefused("\n  ".join([f"{local.path}: {detail}", *said]))
 

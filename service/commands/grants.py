@@ -18,12 +18,12 @@ def accept_agent(host: Connection, name: str, *, output: Output) -> None:
     if output is Output.JSON:
         print_json(document)
     else:
-        typer.echo(f"may use   {grants_in_words(document['capabilities'])}")
+        typer.echo(f"may use   {name}: {grants_in_words(document['capabilities'])}")
 
 
 def say_grants(capabilities: Mapping[str, Any], proposed: Mapping[str, Any], name: str | None) -> None:
     """What is in force, and how to accept the rest; without a name the agent is not stored."""
-    say(f"may use   {grants_in_words(capabilities)}")
+    say(f"may use   {f'{name}: ' if name else ''}{grants_in_words(capabilities)}")
     if proposed:
         how = f"{started_as()} accept {name}" if name is not None else "store it with --name NAME --accept"
         say(f"proposed  {grants_in_words(proposed)}")

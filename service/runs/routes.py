@@ -76,6 +76,7 @@ class RunPage(BaseModel):
 @router.get(
     "/agents/{user_id:uuid}/{agent_name}",
     operation_id="run_agent",
+    summary="Run an agent",
     responses={200: _ANSWERS, **refusals(*_RUN_CODES)},
     openapi_extra={"parameters": [_TEST, _INPUT, _KEY]},
 )
@@ -90,6 +91,7 @@ async def run_with_query(
 @router.post(
     "/agents/{user_id:uuid}/{agent_name}",
     operation_id="run_agent_with_body",
+    summary="Run an agent with a JSON body",
     responses={
         200: _ANSWERS,
         **refusals(*_RUN_CODES, "not_json", "request_timeout", "body_too_large", "unsupported_media_type"),
@@ -102,7 +104,12 @@ async def run_with_body(user_id: UUID, agent_name: str, request: Request, caller
     return await _answer(request, host, caller, await asked_in_body(request, agent_name, host.settings))
 
 
-@router.get("/runs", operation_id="list_runs", responses={200: {"model": RunList}, **refusals("validation_failed")})
+@router.get(
+    "/runs",
+    operation_id="list_runs",
+    summary="List your runs",
+    responses={200: {"model": RunList}, **refusals("validation_failed")},
+)
 async def list_runs(caller: CallerDep, host: HostDep, page: Annotated[RunPage, Query()]) -> Response:
     """Your runs, newest first. Input, output, logs and effects are in each run's own document."""
     runs = await _store(host, caller).page(
@@ -121,6 +128,7 @@ async def list_runs(caller: CallerDep, host: HostDep, page: Annotated[RunPage, Q
 @router.get(
     "/runs/{run_id}",
     operation_id="get_run",
+    summary="Read a run",
     responses={200: {"model": StoredRunAnswer}, **refusals("run_not_found")},
 )
 async def get_run(run_id: str, caller: CallerDep, host: HostDep) -> Response:

@@ -41,7 +41,7 @@ class SecretPage(BaseModel):
     ] = None
 
 
-@router.put("/{name}", operation_id="put_secret", status_code=204, **_PUT)
+@router.put("/{name}", operation_id="put_secret", summary="Store a secret", status_code=204, **_PUT)
 async def put_secret(
     name: Annotated[str, Path(pattern=SECRET_PATTERN)], request: Request, caller: CallerDep, host: HostDep
 ) -> Response:
@@ -60,7 +60,12 @@ async def put_secret(
     return Response(status_code=204)
 
 
-@router.get("", operation_id="list_secrets", responses={200: {"model": SecretList}, **refusals("validation_failed")})
+@router.get(
+    "",
+    operation_id="list_secrets",
+    summary="List your secrets",
+    responses={200: {"model": SecretList}, **refusals("validation_failed")},
+)
 async def list_secrets(caller: CallerDep, host: HostDep, page: Annotated[SecretPage, Query()]) -> Response:
     """Your secrets by name, with the hosts they may be sent to."""
     secrets = await SecretStore(database=host.database, caller=caller).list(limit=page.limit, after=page.cursor)
@@ -69,7 +74,13 @@ async def list_secrets(caller: CallerDep, host: HostDep, page: Annotated[SecretP
     return JSONResponse({"data": [secret.summary() for secret in shown], "next_cursor": cursor})
 
 
-@router.delete("/{name}", operation_id="delete_secret", status_code=204, responses=refusals("secret_not_found"))
+@router.delete(
+    "/{name}",
+    operation_id="delete_secret",
+    summary="Delete a secret",
+    status_code=204,
+    responses=refusals("secret_not_found"),
+)
 async def delete_secret(name: str, caller: CallerDep, host: HostDep) -> Response:
     """Delete a secret. Agents that use it fail from then on."""
     await SecretStore(database=host.database, caller=caller).delete(name)

@@ -119,10 +119,8 @@ def _usage(parameter: Any) -> str:
         flag = next(name for name in parameter.opts if name.startswith("--"))
         usage = flag if parameter.is_flag else f"{flag} {parameter.name.upper()}"
         again = f" [{flag} ...]" if parameter.multiple else ""
-    elif parameter.metavar:
-        return str(parameter.metavar)
     else:
-        usage, again = parameter.name.upper(), "..." if parameter.nargs == -1 else ""
+        usage, again = parameter.metavar or parameter.name.upper(), "..." if parameter.nargs == -1 else ""
     return f"{usage}{again}" if parameter.required else f"[{usage}{again}]"
 
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2] / "sandbox"
 RUN = "\n\ndef run():\n    return 1\n"
 ADVICE = re.compile(
     r"(?:^|[.:,] )(?:Use|Write|Make|Call|Extend|Choose|Parse|Keep|Return|Import|Take|Raise|Let|Slice|Do|Decorate|Remove"
-    r"|Assign|Name|Nest|Match|Begin|There are)\b",
+    r"|Assign|Name|Nest|Match|Begin|There are|Python 3.1[2-9] cannot)\b",
     re.IGNORECASE,
 )
 
@@ -146,7 +146,7 @@ CASES: dict[str, list[tuple[str, str]]] = {
     "services_not_taken": [
         ("def run(a):\n    services.kv.get(a)\n", "def run(a, services=None):\n    services.kv.get(a)\n")
     ],
-    "syntax_error": [("def run(:\n", "def run():\n    return 1\n")],
+    "syntax_error": [("def run(:\n", "def run():\n    return 1\n"), (f"\ufeff{RUN}", RUN)],
     "too_complex": [("-" * 100_000 + "1", RUN)],
     "not_text": [(f"x = 1\0{RUN}", f"x = 1{RUN}")],
     "metadata_twice": [

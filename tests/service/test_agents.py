@@ -211,6 +211,22 @@ async def test_the_detail_says_what_is_wrong_with_the_first_field(ada: User, bod
         assert foreign not in answer.text
 
 
+async def test_a_config_without_code_is_told_what_it_does_not_have(ada: User) -> None:
+    answer = await ada.http.post("/agents", json={"agent_name": "x", "agent_config": {"source": COUNTER}})
+    assert (answer.status_code, code_of(answer)) == (422, "kind_not_supported")
+    assert answer.json()["detail"] == "agent_config has no `code`; it has no field `source`."
+
+
+async def test_an_agent_that_is_asked_as_if_to_run_it_says_where_it_runs(ada: User) -> None:
+    await ada.define("leads", COUNTER)
+    read = await ada.http.get("/agents/leads", params={"company": "x"})
+    assert (read.status_code, code_of(read)) == (422, "validation_failed")
+    assert ada.url("leads") in read.json()["hint"]
+    posted = await ada.http.post("/agents/leads", json={"company": "x"})
+    assert (posted.status_code, code_of(posted)) == (405, "method_not_allowed")
+    assert "/agents/{user_id}/{agent_name}" in posted.json()["hint"]
+
+
 async def test_the_name_of_a_secret_that_does_not_fit_is_told_in_words(ada: User) -> None:
     answer = await ada.http.put("/secrets/key", json={"value": "x", "hosts": ["a.example.com"]})
     assert answer.status_code == 422

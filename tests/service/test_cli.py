@@ -284,10 +284,12 @@ def test_check_needs_no_host(tmp_path: Path) -> None:
     operator = Operator(tmp_path)
     (tmp_path / "good.py").write_text("def run(name: str, services):\n    services.kv.set('k', name)\n")
     (tmp_path / "bad.py").write_text("def run():\n    import os\n    return os\n")
+    (tmp_path / "marked.py").write_bytes(b"\xef\xbb\xbfdef run():\n    return 1\n")
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
     good = operator.types("check", "good.py")
     assert (good.returncode, good.stderr) == (0, "")
     assert re.search(r"capabilities\s+kv", good.stdout)
+    assert operator.types("check", "marked.py").returncode == 0
     bad = operator.types("check", "bad.py")
     assert bad.returncode == 1
     assert bad.stdout.startswith("bad.py:2:5: ")

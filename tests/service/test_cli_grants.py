@@ -61,7 +61,7 @@ async def test_a_push_says_what_the_agent_may_do_and_what_it_proposes(
     said = capsys.readouterr().err.splitlines()
     assert f"proposed  {IN_WORDS}" in said
     assert any(line.endswith("denied live until you accept it: agenthost accept made") for line in said)
-    assert "may use   http (GET: api.example.com), kv" in said
+    assert "may use   mine: http (GET: api.example.com), kv" in said
     await asyncio.to_thread(push, host, [path], force=True, output=Output.JSON)
     [told] = printed_json(capsys)["data"]
     assert (told["did"], told["proposed"]) == ("unchanged", PROPOSED)
@@ -73,7 +73,7 @@ async def test_accept_puts_in_force_what_is_proposed_and_says_it(
     await written_by_a_model(ada, local_host, CODE)
     host = connection(local_host.url, ada)
     await asyncio.to_thread(accept_agent, host, "made", output=Output.TEXT)
-    said = printed_line(capsys, "may use   ")
+    said = printed_line(capsys, "may use   made: ")
     assert all(each in said for each in ("http (GET: api.example.com)", "secrets (CRM_KEY)", "kv"))
     shown = (await ada.http.get("/agents/made")).json()
     assert (shown["proposed"], shown["capabilities"]) == ({}, {"kv": {}, "notify": {}, **PROPOSED})
@@ -94,6 +94,6 @@ async def test_new_says_what_its_code_proposes_and_how_to_accept_it(
         host = connection(writing.local_host.url, writing.user)
         await asyncio.to_thread(write_agent, host, "Asks.", name, accept=False, output=Output.TEXT)
     said = capsys.readouterr().err.splitlines()
-    assert "may use   kv" in said
+    assert f"may use   {'made: ' if name else ''}kv" in said
     assert "proposed  http (GET: api.example.com)" in said
     assert f"          denied live until you accept it: {how}" in said

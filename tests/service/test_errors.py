@@ -178,6 +178,7 @@ BODIES: dict[str, tuple[bytes, str | None, int, str]] = {
     "unclosed and deep": (b"[" * 60_000, "application/json", 400, "not_json"),
     "too deep by one": (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "application/json", 400, "not_json"),
     "a key twice": (b'{"code": "a", "code": "b"}', "application/json", 400, "not_json"),
+    "a line break": (b'{"code": "a\nb"}', "application/json", 400, "not_json"),
     "U+0000": (b'{"code": "a\\u0000"}', "application/json", 400, "not_json"),
     "U+0000 in a key": (b'{"a\\u0000": 1}', "application/json", 400, "not_json"),
     "U+0000 as it is": (b'{"code": "a\x00"}', "application/json", 400, "not_json"),
@@ -205,6 +206,14 @@ BODIES: dict[str, tuple[bytes, str | None, int, str]] = {
 async def test_a_bad_body_gets_its_documented_error(edge: Edge, name: str) -> None:
     body, content_type, status, code = BODIES[name]
     require_problem(await edge.check(body, content_type), status, code)
+
+
+async def test_a_line_break_in_a_text_is_told_how_it_is_written(edge: Edge) -> None:
+    document = (await edge.check(b'{"agent_config": "def run():\n    return 1"}')).json()
+    assert r"line break in a text as \n" in document["detail"]
+    assert "agenthost push" in document["hint"]
+    [place] = document["errors"]
+    assert (place["line"], place["column"]) == (1, 28)
 
 
 async def test_a_large_body_is_refused_while_it_arrives(edge: Edge) -> None:
@@ -296,7 +305,7 @@ def test_strict_json_reads_what_is_json() -> None:
     assert parse_json(b"[" + b"{}," * 1000 + b"{}]") == [{}] * 1001
     with pytest.raises(NotJson) as refused:
         parse_json(b'{\n  "a": x}')
-    assert (refused.value.line, refused.value.column) == (2, 8)
+    assert (refused.value.line, refused.value.column) == (2, 7)
 
 
 def test_pointers_lead_to_the_field_and_values_are_not_repeated() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,6 +115,20 @@ def test_a_round_trip_over_the_host_loses_nothing(shell: Shell, http: httpx.Clie
     for key in ("description", "agent_config", "capabilities", "capabilities_source", "input_schema", "valid"):
         assert after[key] == before[key]
     assert shell.pull("whole").stdout.startswith("unchanged ")
+
+
+def test_a_byte_order_mark_is_left_out(shell: Shell, http: httpx.Client, tmp_path: Path) -> None:
+    path = tmp_path / "marked.py"
+    path.write_bytes(b"\xef\xbb\xbf" + CODE.encode())
+    assert shell.push(path).returncode == 0
+    assert http.get("/agents/marked").json()["agent_config"] == {"code": CODE}
+    assert not path.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_what_is_wrong_with_a_file_is_told_with_what_to_do(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text("import requests\n\ndef run():\n    return 1\n")
+    assert re.search(r"wrong.py:1:1: [^.]+\. Use services\.http", shell.push(path).stderr)
 
 
 def test_an_edited_file_changes_what_was_edited_and_no_more(shell: Shell, http: httpx.Client) -> None:

@@ -289,7 +289,7 @@ def run(services):
         lambda: key * 3, lambda: key[0], lambda: key == "x", lambda: key < "x", lambda: bytes(key), lambda: int(key),
         lambda: copy.copy(key), lambda: copy.deepcopy(key), lambda: asdict(Held(key)), lambda: key.value,
         lambda: key.parts, lambda: key.encode(), lambda: {key: 1}, lambda: sorted([key, key]),
-        lambda: services.secrets.ref("OTHER"), lambda: services.secrets.get("CANARY"),
+        lambda: services.secrets.ref("OTHER"), lambda: getattr(services.secrets, "get")("CANARY"),
         lambda: services.kv.set("key", key), lambda: services.kv.set("key", str(key)),
         lambda: services.notify.send(key), lambda: services.notify.send(str(key), repr(key)),
         lambda: services.http.get("API/echo/" + key), lambda: services.http.get("API/echo", params={"k": key}),
