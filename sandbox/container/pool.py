@@ -15,9 +15,8 @@ from typing import Any
 
 from sandbox.container.daemon import LABEL, Daemon, DaemonError
 from sandbox.container.streams import Streams
-from sandbox.job import SandboxUnavailable
+from sandbox.job import TAKE_SECONDS, SandboxUnavailable
 
-TAKE_SECONDS = 20.0
 PARK_SECONDS = 30.0
 """How long a container may take from its start to saying that it waits."""
 

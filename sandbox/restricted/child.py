@@ -179,8 +179,8 @@ class ZygoteProcess:
 def pid_behind(pidfd: int) -> int | None:
     """The process id, as this host counts them, that a pidfd from another namespace stands for; None if not told."""
     try:
-        with open(f"/proc/self/fdinfo/{pidfd}") as info:
-            pid = int(info.read().rpartition("Pid:")[2].split()[0])
+        with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as info:
+            pid = int(info.read(4096).rpartition(b"Pid:")[2].split()[0])
     except (OSError, ValueError, IndexError):
         return None
     return pid if pid > 0 else None

@@ -11,11 +11,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.job import SandboxUnavailable
+from sandbox.job import TAKE_SECONDS, SandboxUnavailable
 from sandbox.restricted.child import Child, Exit, ZygoteProcess, pid_behind
 
 START_SECONDS = 15.0
-TAKE_SECONDS = 10.0
 RESTART_PAUSE_SECONDS = 0.2
 REFILL_SECONDS = 0.02
 """How long a place may stay empty while enough others are parked: forks are kept out of the way of runs."""

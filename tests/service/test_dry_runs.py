@@ -32,13 +32,16 @@ READS: Final = {("kv", "get"), ("kv", "list"), ("db", "select"), ("secrets", "re
 USAGE: Final = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
 
 # Every table but the record itself: `runs`, `run_effects`, and the counts of their rows per user. Leases and the counts
-# of a day are compared too: a lease is gone when its run has ended, and a dry run takes nothing of a day.
+# of a day are compared too: a lease has expired when its run has ended, and a dry run takes nothing of a day.
 _TABLES: Final = """
 select format('%I.%I', schemaname, tablename) from pg_tables
 where schemaname in ('public', 'auth', 'agenthost', 'agenthost_private')
   and (schemaname, tablename) not in (('agenthost', 'runs'), ('agenthost', 'run_effects'))
 """
-_COUNTS_OF_RUNS: Final = "where table_name not in ('runs', 'run_effects')"
+_COMPARED: Final = {
+    "agenthost_private.kept_rows": "where table_name not in ('runs', 'run_effects')",
+    "agenthost_private.run_leases": "where expires_at > now()",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class World:
         """The number of rows of each table, and a checksum of them."""
         rows: dict[str, tuple[object, ...]] = {}
         for (table,) in await (await self.owner.execute(_TABLES)).fetchall():
-            where = _COUNTS_OF_RUNS if table == "agenthost_private.kept_rows" else ""
+            where = _COMPARED.get(str(table), "")
             query = f"select count(*), md5(string_agg(t::text, ';' order by t::text)) from {table} t {where}"
             [rows[str(table)]] = await (await self.owner.execute(query.encode())).fetchall()
         return rows
