@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from typing import Any, Final, TypedDict, Unpack
 
 import structlog
@@ -254,6 +255,8 @@ def _describe(app: FastAPI) -> None:
 
     app.openapi = openapi  # type: ignore[method-assign]
 
+    page = cache(lambda: docs_page(openapi()))
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(docs_page(openapi()), headers=docs_page_headers)
+        return HTMLResponse(page(), headers=docs_page_headers)

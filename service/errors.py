@@ -165,7 +165,7 @@ def invalid_fields(
     first = found[0]
     where = first["pointer"][1:].replace("/", ".") or "The body"
     link = " " if first["message"].startswith(("should ", "is ", "has ", "cannot ")) else ": "
-    more = f" {len(errors) - 1} more in errors." if len(errors) > 1 else ""
+    more = f" {len(found) - 1} more in errors." if len(found) > 1 else ""
     return ApiError("validation_failed", f"{where}{link}{first['message']}.{more}", errors=found)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
+from random import sample
 from secrets import token_hex
 from typing import Any
 
@@ -28,7 +29,7 @@ TIMES_POOL = 8
 """So many times the size of the pool may be there at once, parked and at work. Whoever comes then waits."""
 
 USERS = range(60706, 61184)
-"""In turn, one a container, so that no two runs share what the kernel counts by user. In systemd's list of ids these
+"""In turn, one a container, so that runs do not share what the kernel counts by user. In systemd's list of ids these
 are unused; they are below 65536, since a daemon in a user namespace may have no others."""
 
 LOOK_AGAIN_SECONDS = 10.0
@@ -70,7 +71,7 @@ class Pool:
         self._examine = examine
         self._changed = changed
         self._options: Mapping[str, Any] | None = None
-        self._users = cycle(USERS)
+        self._users = cycle(sample(USERS, len(USERS)))
         self._known: set[str] = set()
         self._parked: deque[Container] = deque()
         self._waiting: deque[asyncio.Future[Container]] = deque()
@@ -282,13 +283,16 @@ class Pool:
 
     async def _remove(self, name: str, streams: Streams | None) -> None:
         """What cannot be removed now is swept up later."""
-        if streams is not None:
-            await streams.hang_up()
-        with suppress(DaemonError):
+        try:
+            if streams is not None:
+                await streams.hang_up()
             async with self._removals:
                 await self._daemon.remove(name)
-        self._known.discard(name)
-        self._fill()
+        except DaemonError:
+            pass
+        finally:
+            self._known.discard(name)
+            self._fill()
 
     async def _settle(self) -> None:
         """Wait for what is under way, but not for a daemon that is stuck: the next start removes what it leaves."""

@@ -16,7 +16,7 @@ from typing import Any
 LINGER_SECONDS = 0.5
 """How long a guest may take to be gone once the host has hung up; then it is killed."""
 
-REAP_SECONDS = 3.0
+REAP_SECONDS = 10.0
 """How long the zygote may take to tell of a killed child's end; then it is no zygote any more."""
 
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC0", "LD_BIND_NOW": "1"}

@@ -19,9 +19,13 @@ RESTART_PAUSE_SECONDS = 0.2
 REFILL_SECONDS = 0.02
 """How long a place may stay empty while enough others are parked: forks are kept out of the way of runs."""
 
-CHILDREN_AT_ONCE = 256
+CHILDREN_AT_ONCE = 192
 """So many may be there at once, parked and at work; whoever comes then waits. A process has 1024 descriptors as a rule,
-and a run takes two of the host's: its child's, and the one that it was asked for by."""
+and a run takes up to four of the host's: its child's, the one that it was asked for by, and two while it looks a name
+up."""
+
+FORKS_AT_ONCE = 8
+"""So many are ordered before any has come: while it forks, a zygote neither kills nor buries."""
 
 NO_ROOM_SECONDS = 0.1
 """How long none is asked for once the machine had no room for one."""
@@ -82,7 +86,7 @@ class Nursery:
             if self._parked.empty():
                 self._fill()
             async with asyncio.timeout(TAKE_SECONDS):
-                child = await self._parked.get()
+                child = await self._next()
         except TimeoutError:
             reason = self.trouble or f"none became free within {TAKE_SECONDS:.0f} s"
             raise SandboxUnavailable(f"there is no sandbox to run in: {reason}") from None
@@ -97,6 +101,14 @@ class Nursery:
             self._refill = asyncio.get_running_loop().call_later(REFILL_SECONDS, self._fill)
         return child
 
+    async def _next(self) -> Child:
+        """The next one that is alive: short of memory, the kernel takes guests while they are parked."""
+        while True:
+            child = await self._parked.get()
+            if child.waits_to_be_hung_up_on():
+                return child
+            child.connection.close()
+
     def dismiss(self, child: Child) -> None:
         """Its job is done: it is killed, so that it cannot go on, and goes while nobody waits."""
         child.kill()
@@ -107,8 +119,13 @@ class Nursery:
     async def take_unfiltered(self) -> Child:
         """A child without the system call filter, for the self-test of the other layers. Never for a tenant's job."""
         self._zygote().order({"fork": 1, "filter": False})
-        async with asyncio.timeout(TAKE_SECONDS):
-            return await self._unfiltered.get()
+        try:
+            async with asyncio.timeout(TAKE_SECONDS):
+                child = await self._unfiltered.get()
+        except TimeoutError:
+            raise SandboxUnavailable(f"the jail could not be tried within {TAKE_SECONDS:.0f} s") from None
+        child.parked = False
+        return child
 
     async def bare_fork(self) -> None:
         """Have the zygote fork a child that exits at once, and wait for it: the yardstick of the benchmarks."""
@@ -135,7 +152,7 @@ class Nursery:
             return
         there = sum(len(each.children) + each.pending for each in self._zygotes)
         wanted = self._target + self._waiting - self._parked.qsize() - zygote.pending
-        wanted = min(wanted, CHILDREN_AT_ONCE - there)
+        wanted = min(wanted, CHILDREN_AT_ONCE - there, FORKS_AT_ONCE - zygote.pending)
         if wanted > 0:
             zygote.pending += wanted
             zygote.order({"fork": wanted, "filter": True})
@@ -220,9 +237,9 @@ class Nursery:
                 if (child := zygote.children.pop(pid, None)) is not None:
                     self._ended(child, Exit(status, cpu_ms, max_rss_bytes))
                 self._bury_if_idle(zygote)
-            case {"ready": _}:
+            case {"ready": _} if not zygote.ready.done():
                 zygote.ready.set_result(message)
-            case {"failed": layer, "message": reason}:
+            case {"failed": layer, "message": reason} if not zygote.ready.done():
                 zygote.ready.set_exception(SandboxUnavailable(f"the jail's layer {layer!r} cannot be put up: {reason}"))
             case {"bare": True} if zygote.bare is not None:
                 zygote.bare.set_result(None)
@@ -246,8 +263,10 @@ class Nursery:
         zygote.pending -= 1
         if zygote.retired:
             connection.close()
-        else:
-            self._parked.put_nowait(child)
+            return
+        self._parked.put_nowait(child)
+        if not zygote.pending and (self._waiting or self._parked.qsize() < self._target // 2):
+            self._fill()
 
     def _no_room(self, zygote: ZygoteProcess, filtered: bool) -> None:
         """For a child that was asked for. The next are asked for after a pause."""

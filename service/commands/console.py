@@ -76,9 +76,13 @@ def fail_with_problem(problem: Mapping[str, Any], output: Output, *, code: Exit 
         print_json(dict(problem))
         raise typer.Exit(code)
     detail = printable(problem.get("detail", "the host gave no reason"))
-    for place in problem.get("errors") or ():
+    for number, place in enumerate(problem.get("errors") or ()):
         pointer, message = place.get("pointer"), printable(place.get("message", ""))
-        if pointer is not None and all(part in detail for part in (message, *printable(pointer).split("/"))):
+        if (
+            number == 0
+            and pointer is not None
+            and all(part in detail for part in (message, *printable(pointer).split("/")))
+        ):
             continue  # it is the detail
         where = (
             f"line {place.get('line')}, column {place.get('column', 0) + 1}"

@@ -6,7 +6,7 @@ Exit code 0 says that afterwards every agent that was meant is the same in its f
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,6 +19,7 @@ from service.agents.directory import MAX_FILE_BYTES, AgentDirectory, replace_fil
 from service.agents.file import AgentFile, Content, NotAFile, Standing, Synced, compare, read, written
 from service.agents.models import NAME_PATTERN
 from service.capabilities.plain_json import canonical
+from service.commands.agents import all_agents
 from service.commands.client import Connection
 from service.commands.console import Exit, Output, fail, fail_with_problem, print_json, printable, say
 from service.commands.grants import say_grants
@@ -78,7 +79,7 @@ def pull(host: Connection, root: Path, name: str | None, *, force: bool, output:
         fail("That is not a token of a user.", code=Exit.USAGE)
     directory = AgentDirectory(root)
     done = []
-    for each in _names(host, output) if name is None else [name]:
+    for each in [str(agent["agent_name"]) for agent in all_agents(host, output)] if name is None else [name]:
         if not re.fullmatch(NAME_PATTERN, each):
             fail(f"{printable(each)!r} is no name of an agent.", code=Exit.USAGE if each == name else Exit.FAILED)
         done.append(_pulled(host, directory, user_id, each, force=force, output=output))
@@ -199,16 +200,6 @@ def _on_both_sides(name: str, path: Path, standing: Standing, synced: Synced | N
         else f"{path} does not come from the host, and {on_host} of {name}, which is another."
     )
     return f"{what} pull --force takes the host's, push --force the file's."
-
-
-def _names(host: Connection, output: Output) -> Iterator[str]:
-    cursor: str | None = ""
-    while cursor is not None:
-        status, document = host.get("/agents", [("limit", "100"), *([("cursor", cursor)] if cursor else [])])
-        if status != 200:
-            fail_with_problem(document, output)
-        yield from (str(each["agent_name"]) for each in document["data"])
-        cursor = document["next_cursor"]
 
 
 def _stored(host: Connection, name: str, output: Output) -> Stored | None:

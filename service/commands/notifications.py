@@ -13,10 +13,15 @@ def list_notifications(host: Connection, *, unread: bool, limit: int, output: Ou
         print_json(document)
         return
     rows = [
-        (each["created_at"], printable(each["type"]), *(_on_one_line(each[name]) for name in ("title", "content")))
+        (
+            each["id"],
+            printable(each["created_at"]),
+            printable(each["type"]),
+            *(_on_one_line(each[name]) for name in ("title", "content")),
+        )
         for each in document["data"]
     ]
-    print_table(("CREATED", "TYPE", "TITLE", "CONTENT"), rows)
+    print_table(("ID", "CREATED", "TYPE", "TITLE", "CONTENT"), rows)
 
 
 def _on_one_line(text: str) -> str:

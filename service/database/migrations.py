@@ -21,7 +21,7 @@ SERVING_LOGIN: Final = "agenthost_api"
 _LOCK: Final = 0x6167656E74  # "agent"
 _CLI_TABLE: Final = "supabase_migrations.schema_migrations"
 
-_LOCK_ATTEMPTS: Final = (0.5,) * 20 + (5,) * 4
+_LOCK_ATTEMPTS: Final = (0.5,) * 20 + (2,) * 4
 """Seconds that the tables are waited for, and that whoever uses them is then left alone."""
 
 _TABLES: Final = """
@@ -121,8 +121,8 @@ def first_migration() -> str:
 
 
 async def _lock_tables(owner: Connection) -> None:
-    """All tables at once, before any is changed: hosts may be serving. Each attempt is over before Postgres looks for a
-    deadlock (after a second), so that no run of theirs is ever ended for one; the last attempts outwait a vacuum."""
+    """All tables at once, before any is changed: hosts may be serving. The first attempts are over before Postgres
+    looks for a deadlock (after a second), so that it ends no run of theirs; the last few make a vacuum give way."""
     row = await (await owner.execute(_TABLES)).fetchone()
     if not row or row[0] is None:
         return
@@ -133,7 +133,7 @@ async def _lock_tables(owner: Connection) -> None:
                 await owner.execute(f"lock table {row[0]} in access exclusive mode".encode())
                 await owner.execute("set local statement_timeout = 0")
                 return
-        except psycopg.errors.QueryCanceled:
+        except (psycopg.errors.QueryCanceled, psycopg.errors.DeadlockDetected):
             await asyncio.sleep(seconds)
     raise DatabaseUnavailable("migrating: agenthost's tables stay in use by a long transaction: end it, then try again")
 

@@ -176,6 +176,6 @@ def _translated(error: psycopg.Error) -> DatabaseError:
         return Invalid(f"{state}: {type(error).__name__}", constraint)
     if isinstance(error, PoolTimeout | TooManyRequests | PoolClosed):
         return DatabaseUnavailable("no connection to the database became free in time")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return DatabaseUnavailable(message)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or state == "42883":
+        return DatabaseUnavailable(message)  # 42883: in the middle of a function that a migration replaced meanwhile
     return DatabaseError(message)

@@ -193,6 +193,6 @@ def translated(refusal: Refusal) -> DatabaseError:
         return Invalid(str(refusal), refusal.constraint)
     if refusal.code == "PGRST106":
         return DatabaseUnavailable(_NOT_EXPOSED)
-    if refusal.passing or refusal.of_the_key:
-        return DatabaseUnavailable(message)
+    if refusal.passing or refusal.of_the_key or refusal.code == "42883":
+        return DatabaseUnavailable(message)  # 42883: in the middle of a function that a migration replaced meanwhile
     return DatabaseError(message)

@@ -17,7 +17,7 @@ import httpx
 
 from service.outside.http_text import text_of
 from service.outside.http_url import BadUrl, HttpUrl, redirected
-from service.outside.lookups import Resolve, system_addresses
+from service.outside.lookups import LookupFailed, Resolve, system_addresses
 from service.outside.public_addresses import is_public
 
 MAX_REDIRECTS: Final = 5
@@ -114,7 +114,10 @@ class HttpDoor:
 
     async def _addresses(self, url: HttpUrl) -> list[str]:
         """All addresses of the host, or none: a name with public and other addresses is a trap, or a mistake."""
-        found = [url.host] if _is_address(url.host) else await self._resolve(url.host)
+        try:
+            found = [url.host] if _is_address(url.host) else await self._resolve(url.host)
+        except LookupFailed:
+            raise HttpError(f"{url.host} could not be looked up: no name server answered; try again") from None
         if not found or not all((address, url.port) in self._allowed or is_public(address) for address in found):
             # The same for a name that does not exist: which names exist inside is nobody's business.
             raise HttpError(f"{url.host} has no address on the public internet")

@@ -157,13 +157,14 @@ class _Run:
         return Shared(budget=budget, rehearsal=rehearsal)
 
     def _limits(self, limits: Limits) -> Limits:
-        """A run must still be recorded: it ends before its row reads as interrupted, however long its check took, and
-        before its caller's token where the database asks for one."""
-        waited = time.monotonic() - self.started
-        left = STARTING_SECONDS - TAKE_SECONDS - waited + self.host.settings.limit_wall_seconds
-        if self.host.database.ends_with_token:
-            left = min(left, self.caller.seconds_left())
-        return replace(limits, wall_seconds=min(limits.wall_seconds, max(left, LEAST_SECONDS)))
+        """A run must still be recorded: it begins in time to end before its row reads as interrupted, and ends before
+        its caller's token where the database asks for one."""
+        if self.parent is None and time.monotonic() - self.started > STARTING_SECONDS - TAKE_SECONDS:
+            raise SandboxUnavailable("the check of the agent took too long")
+        if not self.host.database.ends_with_token:
+            return limits
+        left = max(self.caller.seconds_left(), LEAST_SECONDS)
+        return replace(limits, wall_seconds=min(limits.wall_seconds, left))
 
     def _token_has_ended(self) -> bool:
         return self.host.database.ends_with_token and self.caller.seconds_left() <= 0

@@ -22,7 +22,7 @@ from service.runs.signature import RecordSigner
 
 log = structlog.get_logger("agenthost.runs")
 
-STARTING_SECONDS: Final = 15.0
+STARTING_SECONDS: Final = 30.0
 """How long a run may wait for its check and for a sandbox before its wall time begins."""
 
 RECORDING_SECONDS: Final = 5.0

@@ -107,8 +107,8 @@ update agenthost_private.run_leases as lease set place = numbered.place
 alter table agenthost_private.run_leases
   drop constraint run_leases_pkey, add primary key (user_id, place), alter lease_id drop default, set (fillfactor = 50);
 
--- When the oldest rows of a table were last looked at and none of them had to go.
-alter table agenthost_private.kept_rows add column looked_at timestamptz not null default '-infinity';
+-- When the oldest rows of a table were last looked at: up to when there was none left.
+alter table agenthost_private.kept_rows add column none_before timestamptz not null default '-infinity';
 
 drop function agenthost_private.admit_run, agenthost_private.lease_run, agenthost_private.release_run,
   agenthost_private.prune_runs;
@@ -128,7 +128,7 @@ declare
   v_in_flight int;
   v_first timestamptz;
   v_free int;
-  v_places int;
+  v_last int;
 begin
   perform pg_advisory_xact_lock(hashtextextended('agenthost.begin_run ' || v_user, 0));
   v_now := clock_timestamp();
@@ -142,8 +142,8 @@ begin
     end if;
   end if;
   select count(*) filter (where expires_at > v_now), min(expires_at) filter (where expires_at > v_now),
-      min(place) filter (where expires_at <= v_now), count(*)
-    into v_in_flight, v_first, v_free, v_places
+      min(place) filter (where expires_at <= v_now), coalesce(max(place), 0)
+    into v_in_flight, v_first, v_free, v_last
     from agenthost_private.run_leases where user_id = v_user;
   if v_in_flight >= coalesce(p_max_in_flight, 0) then
     return json_build_object('outcome', 'too_many_runs', 'retry_after_seconds',
@@ -153,9 +153,9 @@ begin
     update agenthost_private.run_leases
       set run_id = p_run_id, lease_id = p_lease_id, expires_at = v_now + least(p_lasts, interval '2 days')
       where user_id = v_user and place = v_free;
-  elsif v_places < 10000 then
+  elsif v_last < 10000 then
     insert into agenthost_private.run_leases (user_id, place, run_id, lease_id, expires_at)
-      values (v_user, v_places + 1, p_run_id, p_lease_id, v_now + least(p_lasts, interval '2 days'));
+      values (v_user, v_last + 1, p_run_id, p_lease_id, v_now + least(p_lasts, interval '2 days'));
   else
     -- No host allows so many: somebody comes past it.
     raise check_violation using message = 'too many leases', constraint = 'run_leases_user_check';
@@ -169,9 +169,9 @@ language plpgsql security definer set search_path = '' as $$
 declare
   v_user uuid := auth.uid();
 begin
-  delete from agenthost_private.run_keys where user_id = v_user and expires_at <= now();
+  delete from agenthost_private.run_keys where user_id = v_user and expires_at <= clock_timestamp();
   insert into agenthost_private.run_keys (user_id, agent_id, idempotency_key, request_hash, run_id, expires_at)
-    values (v_user, p_agent_id, p_key, p_request_hash, p_run_id, now() + interval '24 hours');
+    values (v_user, p_agent_id, p_key, p_request_hash, p_run_id, clock_timestamp() + interval '24 hours');
 end $$;
 
 -- Gives back the lease, and deletes a few of the caller's oldest runs that are past their keeping: of those past the
@@ -182,28 +182,30 @@ create function agenthost_private.end_run(p_run_id uuid, p_lease_id uuid, p_keep
 language plpgsql security definer set search_path = '' as $$
 declare
   v_user uuid := auth.uid();
+  v_before timestamptz :=
+    greatest(now() - make_interval(days => least(greatest(coalesce(p_keep_days, 30), 1), 36500)), 'epoch');
   v_over bigint;
-  v_looked_at timestamptz;
-  v_floor uuid;
+  v_none_before timestamptz;
 begin
   update agenthost_private.run_leases set expires_at = '-infinity'
     where user_id = v_user and run_id = p_run_id and lease_id = p_lease_id;
-  select rows_kept - greatest(coalesce(p_keep_runs, 10000), 100), looked_at into v_over, v_looked_at
+  select rows_kept - greatest(coalesce(p_keep_runs, 10000), 100), none_before into v_over, v_none_before
     from agenthost_private.kept_rows where user_id = v_user and table_name = 'runs';
-  if v_over < 20 and v_looked_at > now() - interval '1 hour' then
-    return;
+  if v_over < 20 then
+    if v_none_before > v_before - interval '1 hour' then
+      return;
+    end if;
+    v_over := 0;
   end if;
-  v_floor := agenthost_private.first_id_at(
-    greatest(now() - make_interval(days => least(greatest(coalesce(p_keep_days, 30), 1), 36500)), 'epoch'));
   delete from agenthost.runs where user_id = v_user and id = any (array(
     select id from (
       select id, status, deadline_at, row_number() over (order by id) as place
       from (select id, status, deadline_at from agenthost.runs where user_id = v_user order by id limit 40) as oldest
     ) as ranked
-    where (place <= v_over or id < v_floor) and not (status = 'running' and deadline_at > now())
+    where (place <= v_over or id < agenthost_private.first_id_at(v_before)) and not (status = 'running' and deadline_at > now())
   ));
   if not found then
-    update agenthost_private.kept_rows set looked_at = now() where user_id = v_user and table_name = 'runs';
+    update agenthost_private.kept_rows set none_before = v_before where user_id = v_user and table_name = 'runs';
   end if;
 end $$;
 
@@ -222,7 +224,7 @@ language plpgsql security invoker set search_path = '' as $$
 declare
   v_user uuid := auth.uid();
   v_run_id uuid := agenthost.uuid_v7();
-  v_lasts interval := make_interval(secs => least(greatest(coalesce(p_wall_seconds, 0), 0), 86400));
+  v_lasts interval := make_interval(secs => least(greatest(coalesce(p_wall_seconds, 0), 0), 90000));
   v_agent_id uuid;
   v_version int;
   v_agent json;

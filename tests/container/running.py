@@ -52,13 +52,13 @@ async def run(engine: ContainerEngine, source: str = HELLO, *, limits: Limits = 
     return await engine.run(job, on_call=no_calls)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Asked in a thread: it may block."""
+async def until(condition: Callable[[], bool], seconds: float = 120, told: Callable[[], str] = str) -> None:
+    """Asked in a thread: it may block. `told`: what to say when it does not come to be."""
 
     def wait() -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "it never came to be"
+            assert time.monotonic() < deadline, f"it never came to be: {told()}"
             time.sleep(0.1)
 
     await asyncio.to_thread(wait)

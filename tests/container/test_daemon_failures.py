@@ -90,7 +90,7 @@ async def test_a_daemon_that_hangs_costs_nobody_more_than_the_bound(daemon: OwnD
         assert (await run(engine)).status == "succeeded"
         ticking.cancel()
         assert longest_pause < 5, "the event loop waited for the daemon"
-        await until(lambda: len(daemon.containers()) == 2)
+        await until(lambda: len(daemon.containers()) == 2, told=lambda: daemon.docker("ps", "--all"))
 
 
 async def test_a_restart_under_load_is_unavailability_and_nothing_else(daemon: OwnDaemon, tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ async def test_a_zygote_too_busy_to_be_told_is_told_later() -> None:
 async def test_a_zygote_that_cannot_be_started_is_tried_again() -> None:
     async with started() as engine:
         zygote = zygote_of(engine)
+        await two_parked(engine)
         before = os.listdir("/proc/self/fd")
         with descriptors(3):
             zygote.kill()

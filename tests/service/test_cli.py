@@ -253,8 +253,8 @@ def test_what_an_agent_tells_is_listed_on_one_line_each(operator: Operator, host
     define(host, token, "notifier", "def run(services):\n    services.notify.send('two\\nlines', '\\x1b[31mred')\n")
     assert operator.types("run", "notifier").returncode == 0
     heads, first, *_ = operator.types("notifications", "--unread").stdout.splitlines()
-    assert heads.split() == ["CREATED", "TYPE", "TITLE", "CONTENT"]
-    assert first.split()[1:] == ["info", "two", "lines", "\\x1b[31mred"]
+    assert heads.split() == ["ID", "CREATED", "TYPE", "TITLE", "CONTENT"]
+    assert first.split()[2:] == ["info", "two", "lines", "\\x1b[31mred"]
     [newest] = json.loads(operator.types("notifications", "--limit", "1", "-o", "json").stdout)["data"]
     assert newest["title"] == "two\nlines"
 
