@@ -14,7 +14,7 @@ def list_notifications(host: Connection, *, unread: bool, limit: int, output: Ou
         return
     rows = [
         (
-            each["id"],
+            each["notification_id"],
             printable(each["created_at"]),
             printable(each["type"]),
             *(_on_one_line(each[name]) for name in ("title", "content")),
