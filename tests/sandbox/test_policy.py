@@ -84,7 +84,7 @@ result = [calls, d, box.value]
         ("input()", 1, 0, "builtin_not_available", "'input' is not available", "parameter"),
         ("eval('1')", 1, 0, "builtin_not_available", "'eval' is not available", "json.loads"),
         ("super = 1", 1, 0, "name_not_allowed", "'super' is reserved", "another name"),
-        ("x = (1 +", 1, 4, "syntax_error", "never closed", "Python 3.12"),
+        ("x = (1 +", 1, 4, "syntax_error", "never closed", "cannot read this line"),
         ("match 1:\n  case A(obj=x): pass", 2, 7, "attribute_not_allowed", "'obj' cannot be matched", "guard"),
     ],
 )
